@@ -123,9 +123,9 @@ type RefreshClaim struct {
 // ExchangeBurst and ExchangeEvery limit the exchanges per family, because each exchange leaves a
 // record until the family's absolute expiry.
 const (
-	// ExchangeBurst is the number of exchanges that a family has from the beginning.
+	// ExchangeBurst is the number of exchanges that a new family can make immediately.
 	ExchangeBurst = 300
-	// ExchangeEvery is the time to get one more exchange.
+	// ExchangeEvery is the time after which a family can make one more exchange than before.
 	ExchangeEvery = 30 * time.Second
 )
 

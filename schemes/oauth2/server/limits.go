@@ -217,15 +217,17 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts a code that a user gets on a page. The limit is 600 per hour, half of them
-// immediately. Above it, AdmitApproval returns an *oauth2.Error with status 429.
+// AdmitApproval counts an authorization code that is issued after the user allowed it on a page. The
+// limit is 600 per hour and user, half of them immediately. Above it, AdmitApproval returns an
+// *oauth2.Error with status 429.
 func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
 }
 
-// AdmitSilent counts a code that a user gets for a client without a page. The limit is 120 per
-// hour, half of them immediately. Above it, AdmitSilent returns false; then show the page. Any site
-// can make a browser request such codes, so they do not count toward the limit of AdmitApproval.
+// AdmitSilent counts an authorization code that is issued without showing the user a page. The limit
+// is 120 per hour, user and client, half of them immediately. Above it, AdmitSilent returns false;
+// then show the page. Any site can make a browser request such codes, so they do not count toward
+// the limit of AdmitApproval.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
 }
