@@ -142,7 +142,7 @@ type Families interface {
 	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. It is also
 	//     returned if f.Client is not "" and the client is absent or disabled, or its Revoked is
 	//     not f.ClientRevoked.
-	//   - ErrConflict: the ID or the digest exists.
+	//   - ErrConflict: the ID or the digest exists already.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
 	// RefreshByDigest returns a refresh token in one round trip, even if it was claimed or revoked
@@ -155,7 +155,8 @@ type Families interface {
 	//   - ErrNotFound: there is no such token.
 	//   - ErrStale: the family was revoked, its epoch is not the subject's, or the subject is
 	//     absent or disabled.
-	//   - ErrConflict: the token was already claimed, or the successor's digest exists.
+	//   - ErrConflict: the token was already claimed, or the successor's digest
+	//     exists already.
 	//   - ErrLimit: the family has had the maximum number of exchanges (MaxExchanges) for its age
 	//     when the successor is created.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error

@@ -112,7 +112,8 @@ func New(store storage.Families, opts *Options) (*Rotator, error) {
 type Use struct {
 	// Secret is the text of the token, or the secret part of it.
 	Secret string
-	// Purpose is the purpose of the family. A token with another purpose is rejected.
+	// Purpose is the purpose that the token's family must have (storage.Family.Purpose). A token of
+	// a family with another purpose is rejected.
 	Purpose string
 	// Client is the authenticated client, or "" for none.
 	Client string

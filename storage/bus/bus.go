@@ -57,8 +57,8 @@ type Courier interface {
 // Follower is a cache that follows a courier. Package cached implements it. Its methods must not be
 // called concurrently.
 type Follower interface {
-	// Apply removes the changed records from the cache. When it returns, no older answer about them
-	// is used.
+	// Apply removes the changed records from the cache. After it returns, no answer about them from
+	// before the change is used.
 	Apply(changes ...Change)
 	// FlushAll removes everything. Call it if messages may be missing, for example because of a gap
 	// in their numbers or a message that cannot be read.

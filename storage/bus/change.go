@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Kind is the kind of record that a digest identifies. Equal digests of two kinds are different
-// keys. The numbers are part of the messages, so they never change.
+// Kind is the kind of record that a digest identifies. Records of two kinds with equal digests
+// are different records. The numbers are part of the messages, so they never change.
 type Kind uint8
 
 const (

@@ -61,8 +61,9 @@ type Limits struct {
 	//     Trusted share a separate number of the same size. Their limits per network are ten times
 	//     as high.
 	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
-	//     and MaxPending/4 times in five minutes. In each Options.AccessTTL it gets as many opaque
-	//     tokens by the client credentials grant, and all such clients together get MaxPending.
+	//     and MaxPending/4 times in five minutes. By the client credentials grant, it gets at most
+	//     MaxPending/4 opaque tokens in each Options.AccessTTL, half of them immediately. All such
+	//     clients together get at most MaxPending.
 	//   - The client credentials grants of these clients are also limited by network, for opaque
 	//     and signed tokens: 60 per minute and 600 per hour for an address, 900 and 1,200 per hour
 	//     for the two wider networks.
