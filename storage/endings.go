@@ -30,9 +30,9 @@ type Ending struct {
 // servers, write a message in the transaction and send it later.
 type EndedFunc func(ctx context.Context, e Ending) error
 
-// Call runs f unless it is nil. Stores call the hook through it. A panic in f becomes an error,
-// which rolls back the change. The error does not quote the panic value, because that could contain
-// a secret.
+// Call calls f unless it is nil. Stores use it instead of calling f directly. A panic in f becomes
+// an error, which rolls back the change. The error does not quote the panic value, because that
+// could contain a secret.
 func (f EndedFunc) Call(ctx context.Context, e Ending) (err error) {
 	if f == nil {
 		return nil

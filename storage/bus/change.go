@@ -44,7 +44,8 @@ type Invalidator interface {
 	// FlushAll removes everything.
 	FlushAll()
 	// Bypass(true) sends every lookup to the store and caches nothing, until Bypass(false). Use it
-	// while messages from other processes may be lost. Both calls remove everything.
+	// while messages from other processes may be lost. Bypass(true) and Bypass(false) both also
+	// remove everything.
 	Bypass(on bool)
 }
 
