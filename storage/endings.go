@@ -12,7 +12,8 @@ type Ending struct {
 	// records still exist.
 	Epoch int64
 	// Deleted reports that the account was deleted (DeleteUser, DeleteSubject), so no data about it
-	// should be kept. It is false after a logout everywhere, a new password, or disabling.
+	// should be kept. It is false after a logout everywhere, after a new password, and after the
+	// account was disabled.
 	Deleted bool
 }
 

@@ -9,9 +9,9 @@
 // most [Bound] after the revoking call has returned. A process that is not sure that it has
 // received every change does not use its cache. To be sure, it needs a lease:
 //
-//   - The courier asks the database a question. The answer proves that every change that was
-//     acknowledged before the question has been received.
-//   - The cache reads its own monotonic clock before the question, and can then be used for [Lease]
+//   - The courier sends a query to the database. The answer proves that every change that was
+//     acknowledged before the query has been received.
+//   - The cache reads its own monotonic clock before the query, and can then be used for [Lease]
 //     after that moment. No two clocks are compared, and no failure has to be detected.
 package bus
 

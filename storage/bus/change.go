@@ -105,8 +105,8 @@ func (c *Change) UnmarshalText(text []byte) error {
 
 var errMessage = errors.New("bus: Change.UnmarshalText: malformed message (all, subject ID, or key KIND HEX)")
 
-// Read returns the change of a message. A message that cannot be read, such as one of a newer version,
-// means that everything may have changed.
+// Read returns the change that a message describes. A message that cannot be read, such as one of a
+// newer version, means that everything may have changed.
 func Read(message string) Change {
 	var c Change
 	if c.UnmarshalText([]byte(message)) != nil {

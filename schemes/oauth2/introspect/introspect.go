@@ -303,7 +303,8 @@ func (i *Scheme) accepts(text string) bool {
 }
 
 // Forget removes a token from the cache, so that the next request with it queries the issuer. Call
-// it after you revoked the token at the issuer. Results of running queries are not reused.
+// it after you revoked the token at the issuer. The result of a query that is already running is
+// not used for later requests.
 func (i *Scheme) Forget(token string) {
 	if i.cache != nil {
 		i.cache.forget(i.key(token))
