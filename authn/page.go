@@ -65,8 +65,8 @@ type Lapser interface {
 // cause such a request, so its effects must be harmless. [Middleware.Handler] finds it in the same
 // way as a [Page].
 type Preempter interface {
-	// Preempt returns true if it answered r. Otherwise it returns the request that is authenticated
-	// next, which can have another body.
+	// Preempt returns true if it answered r. Otherwise it returns the request with which the
+	// middleware continues. This can be r, or a copy of r with another body.
 	Preempt(w http.ResponseWriter, r *http.Request) (*http.Request, bool)
 }
 

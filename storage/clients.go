@@ -33,8 +33,8 @@ type Client struct {
 	RedirectURIs, LogoutURIs []string
 	// Grants are the grant types that the client may use.
 	Grants []string
-	// Scopes are the scopes that the client may request. Default are the scopes of a request
-	// without scopes.
+	// Scopes are the scopes that the client may request. Default are the scopes that a request
+	// without scopes gets.
 	Scopes, Default []string
 	// Resources are the resources for which the client may request tokens (RFC 8707). They give no
 	// right to introspect; see Serves.

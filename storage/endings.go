@@ -12,7 +12,8 @@ type Ending struct {
 	// records still exist.
 	Epoch int64
 	// Deleted reports that the account was deleted (DeleteUser, DeleteSubject), so no data about it
-	// should be kept. It is false after a logout everywhere, a new password, or disabling.
+	// should be kept. It is false after a logout everywhere, after a new password, and after the
+	// account was disabled.
 	Deleted bool
 }
 
@@ -30,9 +31,9 @@ type Ending struct {
 // servers, write a message in the transaction and send it later.
 type EndedFunc func(ctx context.Context, e Ending) error
 
-// Call runs f unless it is nil. Stores call the hook through it. A panic in f becomes an error,
-// which rolls back the change. The error does not quote the panic value, because that could contain
-// a secret.
+// Call calls f unless it is nil. Stores use it instead of calling f directly. A panic in f becomes
+// an error, which rolls back the change. The error does not quote the panic value, because that
+// could contain a secret.
 func (f EndedFunc) Call(ctx context.Context, e Ending) (err error) {
 	if f == nil {
 		return nil

@@ -123,9 +123,9 @@ type RefreshClaim struct {
 // ExchangeBurst and ExchangeEvery limit the exchanges per family, because each exchange leaves a
 // record until the family's absolute expiry.
 const (
-	// ExchangeBurst is the number of exchanges that a family has from the beginning.
+	// ExchangeBurst is the number of exchanges that a new family can make immediately.
 	ExchangeBurst = 300
-	// ExchangeEvery is the time to get one more exchange.
+	// ExchangeEvery is the time after which a family can make one more exchange than before.
 	ExchangeEvery = 30 * time.Second
 )
 
@@ -142,7 +142,7 @@ type Families interface {
 	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. It is also
 	//     returned if f.Client is not "" and the client is absent or disabled, or its Revoked is
 	//     not f.ClientRevoked.
-	//   - ErrConflict: the ID or the digest exists.
+	//   - ErrConflict: the ID or the digest exists already.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
 	// RefreshByDigest returns a refresh token in one round trip, even if it was claimed or revoked
@@ -155,7 +155,8 @@ type Families interface {
 	//   - ErrNotFound: there is no such token.
 	//   - ErrStale: the family was revoked, its epoch is not the subject's, or the subject is
 	//     absent or disabled.
-	//   - ErrConflict: the token was already claimed, or the successor's digest exists.
+	//   - ErrConflict: the token was already claimed, or the successor's digest
+	//     exists already.
 	//   - ErrLimit: the family has had the maximum number of exchanges (MaxExchanges) for its age
 	//     when the successor is created.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
@@ -212,7 +213,8 @@ type FamilyCount struct {
 	// Total is the number of all families.
 	Total int
 	// Client is the client with the most families. If several have the most, it is the one with the
-	// oldest family. "" means families without a client, or that Total is 0.
+	// oldest family. If Total is 0, or if
+	// the families without a client are the most, Client is "".
 	Client string
 	// Most is the number of that client's families.
 	Most int

@@ -134,7 +134,7 @@ type AccessTokens interface {
 	//     token without a family if the client's Revoked is not t.ClientRevoked. So a request that
 	//     was authenticated before the client was disabled gets no token after the client is
 	//     enabled again.
-	//   - ErrConflict: the digest or the ID exists.
+	//   - ErrConflict: a token with the digest or the ID exists already.
 	//   - ErrInvalid: t.Check rejects t.
 	CreateAccess(ctx context.Context, t AccessToken) error
 	// SignedAccessStatus returns, in one round trip, what determines the validity of a signed

@@ -20,8 +20,8 @@ type Replays interface {
 	// be earlier than the token's own expiry. now is the caller's clock. It returns ErrInvalid for
 	// a zero key or a zero until, and records nothing.
 	ConsumeJTI(ctx context.Context, key BlockKey, now, until time.Time) error
-	// Used reports whether key was recorded, and does not record it. Use it if the use is recorded
-	// only after the operation succeeds. The zero key is never used.
+	// Used reports whether key was recorded, and does not record it. Call it before an operation if
+	// ConsumeJTI is called only after the operation has succeeded. The zero key is never used.
 	Used(ctx context.Context, key BlockKey) (bool, error)
 }
 

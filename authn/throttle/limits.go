@@ -55,8 +55,8 @@ type LoginLimits struct {
 	// that are four times as high.
 	KnownSource, KnownBlock, KnownNet []Rate
 
-	// Free is the rate of successful logins to one account from one place that do not count toward
-	// the limits: 60/h. Further logins count like failures, because each costs a password hash.
+	// Free is how many successful logins to one account from one place do not count toward the
+	// limits: 60/h. Further logins count like failures, because each costs a password hash.
 	Free []Rate
 }
 

@@ -30,9 +30,9 @@ type RefusalOptions struct {
 	// If a network exceeds its Stop, the credentials of all of its addresses are not checked. But
 	// six credentials per minute are checked for each address that does not exceed its own Stop.
 	Stop Rate
-	// Networks are factors for the networks around an address. The Limit and Stop of a network are
-	// the Limit and Stop of one address, multiplied by the factor. The networks are the IPv4 /28 or
-	// IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 2, 4 and 256.
+	// Networks are three factors for the three networks around an address: the IPv4 /28 or IPv6
+	// /56, the /24 or /48, and the /16 or /32. The Limit and Stop of a network are the Limit and
+	// Stop of one address, multiplied by its factor. 0 means the default: 2, 4 and 256.
 	Networks [3]int
 	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time

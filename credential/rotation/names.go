@@ -29,8 +29,8 @@ func SourceOf(a netip.Addr) string {
 }
 
 // PurposeOf returns the purpose of the token families of a scheme. audience is the audience of its
-// access tokens; "" means any audience. With different purposes, several issuers and audiences can
-// share a store.
+// access tokens; "" means any audience. The purpose differs for each issuer and audience, so that
+// several of them can share a store.
 func PurposeOf(scheme, issuer, audience string) string {
 	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
 	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])

@@ -62,7 +62,7 @@ type Options struct {
 	// Grace is the time for which the response of an exchange can be repeated, at most [MaxGrace]. 0
 	// means never.
 	Grace time.Duration
-	// Idle is the lifetime of a refresh token until its exchange. It must be above 0.
+	// Idle is how long a refresh token stays valid if it is not exchanged. It must be above 0.
 	Idle time.Duration
 	// Absolute is the lifetime of a family, however often it is refreshed. It must be at least
 	// Idle.
@@ -112,7 +112,8 @@ func New(store storage.Families, opts *Options) (*Rotator, error) {
 type Use struct {
 	// Secret is the text of the token, or the secret part of it.
 	Secret string
-	// Purpose is the purpose of the family. A token with another purpose is rejected.
+	// Purpose is the purpose that the token's family must have (storage.Family.Purpose). A token of
+	// a family with another purpose is rejected.
 	Purpose string
 	// Client is the authenticated client, or "" for none.
 	Client string

@@ -174,8 +174,8 @@ func (s *Scheme) refusal(err error) error {
 
 // Revoke revokes the login of a refresh token, with its access tokens, even if the refresh token
 // was already exchanged. An unknown, expired or revoked token is not an error (RFC 7009, section
-// 2.2). A text that is not a refresh token returns the 401 of [Scheme.Refresh]. After any other
-// error, nothing was revoked.
+// 2.2). For a text that is not a refresh token, it returns the same 401 as [Scheme.Refresh]. After any
+// other error, nothing was revoked.
 func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
 	_, err := s.revoke(ctx, refresh)
 	return err

@@ -25,8 +25,8 @@ var (
 	ErrTooLarge = errors.New("session: Save: too much data")
 )
 
-// Store is a [sessions.Store] of gorilla/sessions with the scheme's rows. Create it with
-// [Scheme.Store].
+// Store is a [sessions.Store] of gorilla/sessions that keeps values in the scheme's sessions. Create
+// it with [Scheme.Store].
 //
 // Values keep their Go types. Supported types are bool, integers, floats, string, []byte,
 // time.Time, time.Duration, slices and maps of these, and types that the program passed to

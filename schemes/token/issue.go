@@ -12,8 +12,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// attempts is the maximum number of compare-and-swap attempts. One of two concurrent logins of a
-// user tries again, and so does one whose digest is taken.
+// attempts is the maximum number of compare-and-swap attempts. A login tries again if a concurrent
+// login of the same user came first, or if the digest exists already.
 const attempts = 4
 
 // GetOrCreate returns the subject's token. It creates a new one if the subject has none, if the

@@ -9,9 +9,9 @@
 // most [Bound] after the revoking call has returned. A process that is not sure that it has
 // received every change does not use its cache. To be sure, it needs a lease:
 //
-//   - The courier asks the database a question. The answer proves that every change that was
-//     acknowledged before the question has been received.
-//   - The cache reads its own monotonic clock before the question, and can then be used for [Lease]
+//   - The courier sends a query to the database. The answer proves that every change that was
+//     acknowledged before the query has been received.
+//   - The cache reads its own monotonic clock before the query, and can then be used for [Lease]
 //     after that moment. No two clocks are compared, and no failure has to be detected.
 package bus
 
@@ -57,8 +57,8 @@ type Courier interface {
 // Follower is a cache that follows a courier. Package cached implements it. Its methods must not be
 // called concurrently.
 type Follower interface {
-	// Apply removes the changed records from the cache. When it returns, no older answer about them
-	// is used.
+	// Apply removes the changed records from the cache. After it returns, no answer about them from
+	// before the change is used.
 	Apply(changes ...Change)
 	// FlushAll removes everything. Call it if messages may be missing, for example because of a gap
 	// in their numbers or a message that cannot be read.

@@ -9,8 +9,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Kind is the kind of record that a digest identifies. Equal digests of two kinds are different
-// keys. The numbers are part of the messages, so they never change.
+// Kind is the kind of record that a digest identifies. Records of two kinds with equal digests
+// are different records. The numbers are part of the messages, so they never change.
 type Kind uint8
 
 const (
@@ -44,7 +44,8 @@ type Invalidator interface {
 	// FlushAll removes everything.
 	FlushAll()
 	// Bypass(true) sends every lookup to the store and caches nothing, until Bypass(false). Use it
-	// while messages from other processes may be lost. Both calls remove everything.
+	// while messages from other processes may be lost. Bypass(true) and Bypass(false) both also
+	// remove everything.
 	Bypass(on bool)
 }
 
@@ -104,8 +105,8 @@ func (c *Change) UnmarshalText(text []byte) error {
 
 var errMessage = errors.New("bus: Change.UnmarshalText: malformed message (all, subject ID, or key KIND HEX)")
 
-// Read returns the change of a message. A message that cannot be read, such as one of a newer version,
-// means that everything may have changed.
+// Read returns the change that a message describes. A message that cannot be read, such as one of a
+// newer version, means that everything may have changed.
 func Read(message string) Change {
 	var c Change
 	if c.UnmarshalText([]byte(message)) != nil {

@@ -106,13 +106,13 @@ type Options struct {
 	// maximum per second from one network, an IPv4 /24 or an IPv6 /48; 0 means 1,000.
 	//
 	// Above either limit, lookups that are not cached return ErrTooManyUnknown for the rest of the
-	// second. Above UnknownRate, two kinds of networks are still served, up to 1.5 times
-	// UnknownRate. First come networks without an unknown digest in this second and the previous
-	// one, and then networks that sent valid credentials before.
+	// second. Above UnknownRate, only networks without an unknown digest in this second and the
+	// previous one are still served. They share a reserve of half of UnknownRate. When it is used
+	// up, only those of them that sent valid credentials before are served.
 	//
-	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies.
-	// Loopback and private addresses count only for UnknownRate, because they usually belong to a
-	// proxy.
+	// The network is determined by storage.ClientAddr. Behind a reverse proxy, set
+	// authn.Options.Proxies. Loopback and private addresses count only for UnknownRate, because
+	// they usually belong to a proxy.
 	UnknownRate, UnknownPerNet int
 	// Timeout limits a lookup in the store; 0 means 5 seconds. A lookup does not end with the
 	// request that began it, because other requests wait for its result.

@@ -10,7 +10,7 @@ import (
 // or other keys does not use it. So tokens of two issuers, or of two configurations of one issuer,
 // never share a result.
 
-// TokenStatusOf implements storage.Blocklist. Without a JTI it queries the store.
+// TokenStatusOf implements storage.Blocklist. If keys has no JTI, it queries the store.
 func (s *Store) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.TokenStatus, error) {
 	if keys.JTI.IsZero() || s.direct(ctx, Standings) {
 		return s.base.TokenStatusOf(ctx, subject, keys)
@@ -67,7 +67,7 @@ func (s *Store) standingDeps(subject string, keys storage.BlockKeys) names {
 	return names{s.stripeOfSubject(subject), s.stripeOfBlock(keys.JTI), s.stripeOfBlock(keys.SID), s.stripeOfBlock(keys.Subject)}
 }
 
-// TokenStatusWithUser implements storage.Blocklist. Without a JTI it queries the store.
+// TokenStatusWithUser implements storage.Blocklist. If keys has no JTI, it queries the store.
 func (s *Store) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
 	if keys.JTI.IsZero() || s.direct(ctx, UserStandings) {
 		return s.base.TokenStatusWithUser(ctx, subject, keys)

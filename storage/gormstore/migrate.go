@@ -101,8 +101,9 @@ func statements(text string) (all []string) {
 // If the schema is current, Migrate only reads. Then a role with SELECT, INSERT, UPDATE and DELETE,
 // or a read-only database, is sufficient. Otherwise the error names the missing privilege.
 //
-// It returns ErrNewerSchema if a newer program has migrated the database, and ErrSpace if the
-// account table does not match the record. In both cases it changes nothing.
+// It returns ErrNewerSchema if a newer program has migrated the database, and [ErrSpace] if the
+// database has recorded another account table or another name space. In both cases it changes
+// nothing.
 func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.MigrateSchema(ctx); err != nil {
 		return err

@@ -48,7 +48,7 @@ const (
 // before you start to use an existing table. It changes nothing.
 //
 // It uses bounded memory: it reads pages of 1,000 rows, and reads the table several times if many
-// names are not canonical. Each page has a timeout of one minute.
+// names are not canonical. The timeout for reading a page is one minute.
 //
 // If report returns an error, CheckNames stops and returns it. Any other error is a store failure.
 func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, error), report func(NameFault) error) error {

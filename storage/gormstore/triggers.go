@@ -105,7 +105,7 @@ func (s *Store) createTriggers(ctx context.Context, v space, columns []string) e
 //   - The table has the triggers of [Store.MigrateTriggers] for the columns of the mapping.
 //   - The triggers are enabled with ENABLE ALWAYS, because logical replication skips others.
 //   - No table inherits from it.
-//   - No expression of the mapping depends on anything but the row.
+//   - Every expression in the mapping depends only on the row.
 func (s *Store) AccountsTold(ctx context.Context) (bool, error) {
 	u := s.users
 	if s.dialect == sqlite {

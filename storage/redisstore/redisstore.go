@@ -11,7 +11,7 @@
 // data can evict counts and used proofs.
 //
 // If Redis does not answer, every method returns an error, which leads to the status 503. Only rate
-// limits have a replacement in the memory of the process; see throttle.NewShared.
+// limits have a fallback in the memory of the process; see throttle.NewShared.
 package redisstore
 
 import (

@@ -39,7 +39,7 @@ type Base interface {
 //   - If Redis does not answer, the methods return its error, and the client gets 503.
 //
 // A cache (package cached) can be the base, but must never be above Sessions, because other
-// replicas change the data without a message. With a cache, authentication costs one call of Redis.
+// replicas change the data without a message. With a cache, authentication costs one call to Redis.
 //
 // LastSeen and Expires in the database are usually from the login. A use is recorded there only if
 // the row would otherwise be pruned too early. So do not read them from the table. If a session
@@ -48,7 +48,7 @@ type Base interface {
 //
 // Redis takes no part in transactions of the database. A rollback does not undo saved data.
 //
-// Sessions passes the methods of storage.Subjects on to the base. Take other parts, such as
+// Sessions forwards the methods of storage.Subjects to the database. Take other parts, such as
 // storage.Families for remembered logins and storage.Permissions, from the database:
 //
 //	rows := struct {
@@ -115,7 +115,7 @@ func timeOf(us int64) time.Time {
 }
 
 // SessionByDigest implements [storage.Sessions]. It reads the database first, so a session that
-// ended costs no call of Redis.
+// ended costs no call to Redis.
 func (s *Sessions) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Session, storage.User, error) {
 	v, u, err := s.base.SessionByDigest(ctx, d)
 	if err != nil {

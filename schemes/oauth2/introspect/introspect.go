@@ -82,12 +82,12 @@ type Options struct {
 	// token is active.
 	//
 	// Above either limit, tokens that are not cached get 503 for the rest of the second. Above
-	// UnknownRate, two kinds of networks are still served, up to 1.5 times UnknownRate. First come
-	// networks without such queries in this second and the previous one, and then networks that
-	// sent active tokens before.
+	// UnknownRate, only networks without such queries in this second and the previous one are still
+	// served. They share a reserve of half of UnknownRate. When it is used up, only those of them
+	// that sent active tokens before are served.
 	//
-	// The client address is storage.ClientAddr. Behind a reverse proxy, set authn.Options.Proxies;
-	// private addresses count only for UnknownRate.
+	// The network is determined by storage.ClientAddr. Behind a reverse proxy, set
+	// authn.Options.Proxies; private addresses count only for UnknownRate.
 	UnknownRate, UnknownPerNet int
 	// MaxQueries is the maximum number of concurrent queries; 0 means 64. Set at least 8 if anyone
 	// can send tokens. One network gets at most a quarter of them, and an IPv4 /16 or IPv6 /32
@@ -303,7 +303,8 @@ func (i *Scheme) accepts(text string) bool {
 }
 
 // Forget removes a token from the cache, so that the next request with it queries the issuer. Call
-// it after you revoked the token at the issuer. Results of running queries are not reused.
+// it after you revoked the token at the issuer. The result of a query that is already running is
+// not used for later requests.
 func (i *Scheme) Forget(token string) {
 	if i.cache != nil {
 		i.cache.forget(i.key(token))

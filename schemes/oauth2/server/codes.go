@@ -33,8 +33,8 @@ func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionU
 }
 
 // PrepareApproval adds the claims of an implicit request to q. It calls functions of the
-// application and reads keys, so call it before the transaction in which you call Approve. For a
-// request for a code it does nothing. An error is a server error, and nothing was issued.
+// application and reads keys, so call it before the transaction in which you call Approve. It does
+// nothing if the client requested a code. An error is a server error, and nothing was issued.
 func (s *Server) PrepareApproval(ctx context.Context, q *AuthorizationRequest, u SessionUser) (err error) {
 	if q.Implicit {
 		q.prepared, err = s.prepare(ctx, storage.Family{Subject: u.Subject, Scopes: s.stillAllowed(q.Scopes, q.Registered)})

@@ -20,8 +20,8 @@ const (
 
 // CORS lets scripts of Options.Origins call an endpoint. Use it only for endpoints that read no
 // cookie, never for the authorization endpoint and other pages (RFC 9700, section 2.6). Errors have
-// the same headers, so that a script can read them. A form that a page of another origin makes a
-// browser send is rejected.
+// the same headers, so that a script can read them. A form that a browser sends from a page of
+// another origin is rejected.
 func (s *Server) CORS(methods string, next http.Handler) http.Handler {
 	next = audited(next)
 	guarded := s.noForeignForms(next)

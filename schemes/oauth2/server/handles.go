@@ -22,9 +22,10 @@ func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q Authoriz
 	return invalidRequest(s.Keep(r, handle, purpose, q.Client, data, u, ttl))
 }
 
-// Keep stores data of a client until the user of a page decides. handle is a NewText for the form
-// of the page, and purpose names the page. If many pages of the user wait, Keep drops the data of
-// the oldest similar page, whose form is then rejected as too old.
+// Keep stores data of a client until the user of a page decides. handle is a text from
+// [Server.NewText], which the form of the page sends back, and purpose names the page. If many
+// pages of the user wait, Keep drops the data of the oldest similar page, whose form is then
+// rejected as too old.
 func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []byte, u SessionUser, ttl time.Duration) error {
 	now := s.now()
 	return s.await(r, storage.AuthRequest{

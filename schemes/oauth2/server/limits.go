@@ -61,8 +61,9 @@ type Limits struct {
 	//     Trusted share a separate number of the same size. Their limits per network are ten times
 	//     as high.
 	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
-	//     and MaxPending/4 times in five minutes. In each Options.AccessTTL it gets as many opaque
-	//     tokens by the client credentials grant, and all such clients together get MaxPending.
+	//     and MaxPending/4 times in five minutes. By the client credentials grant, it gets at most
+	//     MaxPending/4 opaque tokens in each Options.AccessTTL, half of them immediately. All such
+	//     clients together get at most MaxPending.
 	//   - The client credentials grants of these clients are also limited by network, for opaque
 	//     and signed tokens: 60 per minute and 600 per hour for an address, 900 and 1,200 per hour
 	//     for the two wider networks.
@@ -217,15 +218,17 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts a code that a user gets on a page. The limit is 600 per hour, half of them
-// immediately. Above it, AdmitApproval returns an *oauth2.Error with status 429.
+// AdmitApproval counts an authorization code that is issued after the user allowed it on a page. The
+// limit is 600 per hour and user, half of them immediately. Above it, AdmitApproval returns an
+// *oauth2.Error with status 429.
 func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
 }
 
-// AdmitSilent counts a code that a user gets for a client without a page. The limit is 120 per
-// hour, half of them immediately. Above it, AdmitSilent returns false; then show the page. Any site
-// can make a browser request such codes, so they do not count toward the limit of AdmitApproval.
+// AdmitSilent counts an authorization code that is issued without showing the user a page. The limit
+// is 120 per hour, user and client, half of them immediately. Above it, AdmitSilent returns false;
+// then show the page. Any site can make a browser request such codes, so they do not count toward
+// the limit of AdmitApproval.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
 }
