@@ -154,6 +154,9 @@ func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
+	if db.DB(ctx).Migrator().HasTable(markTable) {
+		return nil // also of a role, or a database, that only reads
+	}
 	if f.created, err = f.isNew(ctx, db); err != nil {
 		return err
 	}
@@ -167,9 +170,6 @@ func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
 }
 
 func (f *Flags) isNew(ctx context.Context, db *gormstore.Store) (bool, error) {
-	if db.DB(ctx).Migrator().HasTable(markTable) {
-		return false, nil
-	}
 	if users, err := db.ListUsers(ctx, "", 1); err != nil || len(users) > 0 {
 		return false, err
 	}

@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS vestibule_locks (
 
 -- The tables whose rows change and go all the time: vacuum starts at 1 percent of dead rows, not at 20,
 -- and pages keep space for the next version of a row that is touched. A setting that an operator has
--- made stays. Neither statement waits for reads or writes.
+-- made stays.
+-- Beside older programs: these settings change no result, and their lock lets reads and writes pass.
 DO $$
 DECLARE
 	wanted RECORD;
