@@ -46,7 +46,7 @@ var _ Store = (*Shared)(nil)
 func Replicas(n int) func() int { return func() int { return n } }
 
 // NewShared returns a store that counts in limits. replicas returns the number of processes that
-// serve requests now, such as [Replicas](3). It is called when limits begins to fail, and must not
+// serve requests now, such as gormstore's Store.LiveReplicas, or [Replicas](3). It is called when limits begins to fail, and must not
 // wait; less than 1 counts as 1. opts can be nil. It returns an error if limits or replicas is nil.
 func NewShared(limits storage.RateLimits, replicas func() int, opts *SharedOptions) (*Shared, error) {
 	if limits == nil || replicas == nil {
