@@ -26,10 +26,10 @@ import (
 //   - a failed network operation, DNS lookup or HTTP request
 //   - [driver.ErrBadConn], [io.ErrUnexpectedEOF], a full disk, an input/output error
 //   - a closed database of database/sql
-//   - an error with a method SQLState() string that returns 55P03 or a state of the classes 08, 28,
-//     3D, 40, 53, 57, 58 or XX. In PostgreSQL, these mean problems of the connection, login,
-//     rollback, resources, operator or system
-//   - any error that pgx returns while it connects
+//   - an error with a method SQLState() string that returns 55P03, 25006 (a database that only reads)
+//     or a state of the classes 08, 28, 3D, 40, 53, 57, 58 or XX: connection, login, rollback,
+//     resources, operator, system (PostgreSQL)
+//   - any error of pgx at connecting
 //   - an error of a SQLite driver for a database that is busy, locked, read-only, full or corrupt,
 //     an interrupted statement, or a file that cannot be opened, read or written
 //   - errors for which Options.Unavailable returns true
@@ -147,5 +147,5 @@ func isTransient(state string) bool {
 	case "08", "28", "3D", "40", "53", "57", "58", "XX":
 		return true
 	}
-	return state == "55P03" // lock_not_available
+	return state == "55P03" || state == "25006" // lock_not_available; read_only_sql_transaction, during a fail-over
 }

@@ -32,7 +32,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 17", "migrate")
+	run("schema version 18", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {
@@ -71,6 +71,7 @@ func TestLives(t *testing.T) {
 	run("removed 0 records", "prune")
 	run("removed 0 records", "prune", "-unused-clients", "-1ns")
 	run("!UnusedClients", "prune", "-unused-clients", "-1h")
+	run("!out of range", "prune", "-every", "0s")
 	run("revoked 2 tokens", "knox", "revoke", "-all", "alice")
 	run("!does not exist", "knox", "list", "bob")
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -18,10 +19,16 @@ func pruneCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
 		Usage: "delete expired records and unused registered clients",
-		Flags: []cli.Flag{&cli.DurationFlag{Name: unusedClients, Usage: "age at which unused registered clients are deleted (-1ns: never)", Value: storage.UnusedClientAge(0)}},
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: unusedClients, Usage: "age at which unused registered clients are deleted (-1ns: never)", Value: storage.UnusedClientAge(0)},
+			&cli.DurationFlag{Name: "every", Usage: "repeat at about this interval until the command is stopped (default: once)"},
+		},
 		Action: withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			if err := noArguments(c); err != nil {
 				return err
+			}
+			if c.IsSet("every") {
+				return pruneEvery(ctx, c, db)
 			}
 			const batch = 10_000
 			total := 0
@@ -38,4 +45,24 @@ func pruneCommand() *cli.Command {
 			}
 		}),
 	}
+}
+
+// pruneEvery prunes until the command is stopped. Failures are logged, and tried again.
+func pruneEvery(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
+	every := c.Duration("every")
+	if every <= 0 {
+		return fmt.Errorf("-every %v out of range (above 0)", every)
+	}
+	err := storage.PruneEvery(ctx, every, &storage.PruningOptions{
+		Logger: slog.New(slog.NewTextHandler(c.Root().ErrWriter, nil)),
+		Done: func(list []storage.Pruned) {
+			if n := list[0].Records; n > 0 {
+				fmt.Fprintf(c.Root().Writer, "removed %d records\n", n)
+			}
+		},
+	}, db)
+	if ctx.Err() != nil { // stopped
+		return nil
+	}
+	return err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/redisstore"
 )
@@ -26,17 +27,20 @@ import (
 // config is what the flags say.
 type config struct {
 	demo.Flags
-	Base                                  string // the server's own URL
-	Courier                               string // how replicas over PostgreSQL learn of changes
-	ListenDB                              string // where LISTEN goes; "": to DB
-	RedisURL                              string // "": none
-	Replicas                              int    // servers that share RedisURL
+	Base                                  string        // the server's own URL
+	Courier                               string        // how replicas over PostgreSQL learn of changes
+	ListenDB                              string        // where LISTEN goes; "": to DB
+	RedisURL                              string        // "": none
+	Drain                                 time.Duration // between SIGTERM and the last new request
+	Replicas                              int           // servers that share RedisURL
 	Cache                                 time.Duration
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
 	JWTAlgorithm                          jose.Algorithm // "": EdDSA, or what the database's key is for
 	Gateway                               proxy.Dialect  // of /forward-auth
 
-	redis *redisstore.Store // nil: none
+	redis   *redisstore.Store        // nil: none
+	live    func() int               // servers that run; nil: Replicas
+	replica gormstore.ReplicaOptions // what the servers tell each other
 }
 
 func main() { demo.Main(run) }
@@ -52,12 +56,17 @@ func run() error {
 		return err
 	}
 	defer l.Close()
-	ctx := context.Background()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	db, ring, cleanup, err := cfg.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer cleanup()
+	if isPostgres(cfg.DB) {
+		warnOfConnections(ctx, db)
+	}
+	cfg.live = db.LiveReplicas(cfg.Replicas)
 	closeRedis, err := cfg.openRedis(ctx)
 	if err != nil {
 		return err
@@ -73,7 +82,10 @@ func run() error {
 	if h, err = plantHandler(h); err != nil {
 		return err
 	}
-	return demo.ServeOn(l, h)
+	defer stop() // before the database is closed
+	// Every replica prunes; they share the work.
+	go func() { _ = storage.PruneEvery(ctx, time.Minute, nil, db) }() // it ends with ctx
+	return demo.ServeDraining(l, h, cfg.Drain)
 }
 
 // isPostgres reports whether a database URL names a PostgreSQL server.
@@ -109,7 +121,8 @@ func parseFlags(args []string) (*config, error) {
 	fs.StringVar(&cfg.ListenDB, "listen-db", "", "the PostgreSQL server's own URL, for LISTEN where -db goes through a pooler")
 	fs.StringVar(&cfg.Courier, "courier", gormstore.CourierNotify, "how replicas over PostgreSQL learn of each other's changes: notify or outbox, the latter also through any pooler")
 	fs.StringVar(&cfg.RedisURL, "redis", "", "redis://…, with -db postgres://… only: limits, used DPoP proofs and the content of sessions, for all servers over the database")
-	fs.IntVar(&cfg.Replicas, "replicas", 4, "number of servers that share -redis: while it is gone, each has that part of the limits")
+	fs.IntVar(&cfg.Replicas, "replicas", 4, "number of servers that share -redis, until the database has counted them: while Redis is gone, each has that part of the limits")
+	fs.DurationVar(&cfg.Drain, "drain", 0, "how long to serve after SIGTERM while /healthz answers 503, until a load balancer has noticed")
 	fs.DurationVar(&cfg.KnoxTTL, "knox-ttl", 10*time.Hour, "how long a device token lives")
 	fs.DurationVar(&cfg.AccessTTL, "jwt-access-ttl", 5*time.Minute, "how long an access token lives")
 	fs.DurationVar(&cfg.RefreshTTL, "jwt-refresh-ttl", 24*time.Hour, "how long a refresh token waits for its use")
@@ -146,6 +159,9 @@ func parseFlags(args []string) (*config, error) {
 		if d <= 0 {
 			return nil, fmt.Errorf("-%s %v: want a duration above 0", name, d)
 		}
+	}
+	if cfg.Drain < 0 {
+		return nil, fmt.Errorf("-drain %v: want 0 or more", cfg.Drain)
 	}
 	switch {
 	case cfg.Grace < 0 || cfg.Grace > time.Minute:

@@ -46,7 +46,11 @@ func (c *config) openRedis(ctx context.Context) (cleanup func(), err error) {
 	client := redis.NewClient(opts)
 	cleanup = func() { client.Close() }
 	if c.redis, err = redisstore.New(client, nil); err == nil {
-		c.Counters, err = throttle.NewShared(c.redis, throttle.Replicas(c.Replicas), nil)
+		live := c.live
+		if live == nil {
+			live = throttle.Replicas(c.Replicas)
+		}
+		c.Counters, err = throttle.NewShared(c.redis, live, nil)
 		plantCounters(c)
 	}
 	if err != nil {

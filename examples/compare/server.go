@@ -23,6 +23,7 @@ import (
 
 // newServer puts the schemes together.
 func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (http.Handler, error) {
+	announce(ctx, cfg, db, ring)
 	if cfg.Cache > 0 {
 		kept, err := keep(ctx, cfg, db)
 		if err != nil {

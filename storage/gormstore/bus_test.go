@@ -76,7 +76,7 @@ func until(t *testing.T, what string, done func() bool) {
 
 func (r *replica) leased() bool { return r.Freshness().Lease }
 
-func runSQL(t *testing.T, s *gormstore.Store, query string, args ...any) {
+func runSQL(t testing.TB, s *gormstore.Store, query string, args ...any) {
 	t.Helper()
 	if err := s.DB(t.Context()).Exec(query, args...).Error; err != nil {
 		t.Fatalf("%s: %v", query, err)

@@ -25,7 +25,7 @@ func (s *Store) HotQueries() map[string]string {
 		"device grant": s.dialect.bind(deviceGrantBy + "digest = ?"), "user code": s.dialect.bind(deviceGrantBy + "user_code = ?"),
 		"prune device grants": s.pruneQuery("vestibule_device_grants", "digest", "expires_us", "TRUE"),
 		"prune tries":         s.pruneQuery("vestibule_tries", "name", "until_us", "TRUE"),
-		"prune families":      s.dialect.bind("SELECT id FROM vestibule_families WHERE expires_us <= ? ORDER BY expires_us LIMIT ?"),
+		"prune families":      s.dialect.bind(expiredFamilies),
 		"prune sealed":        s.pruneQuery("vestibule_refresh_tokens", "digest", "sealed_until_us", "sealed_until_us <> 0"),
 	}
 }
@@ -40,5 +40,24 @@ const (
 func (s *Store) DropCodes() string { return s.pieceQuery(openCodes("", "")) }
 
 func (s *Store) pruneQuery(table, key, until, where string) string {
-	return s.dialect.bind(s.dialect.locking(table, key, ended(key, table, until, where), "DELETE FROM "+table))
+	return s.dialect.expired(table, key, until, where, "DELETE FROM "+table)
+}
+
+// WithoutAdvisory makes the store believe that the database has no advisory locks.
+func (s *Store) WithoutAdvisory() { s.noAdvisory = true }
+
+// Migrating sets what is called before each statement of a migration.
+func (s *Store) Migrating(f func(statement string)) { s.migrating = f }
+
+// Statements are those of a dialect's migrations, by version from 1.
+func Statements(kind string) (all [][]string, err error) {
+	d, err := dialectOf(kind)
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.migrations()
+	for _, m := range list {
+		all = append(all, m.statement)
+	}
+	return all, err
 }

@@ -13,8 +13,8 @@ import (
 //	tables in the order of revokedRows and grantRows
 //
 // A transaction that writes or deletes records of an account locks the account first (lockHolder,
-// lockOwners) and so excludes others that do. Prune and DeleteClient lock no account. Within a
-// table, every transaction that locks several rows locks them in the order of their keys (locking).
+// lockOwners) and so excludes others that do. Prune and DeleteClient lock no account, and Prune waits
+// for no lock. Within a table, every transaction that locks several rows locks them in the order of their keys (locking).
 // SQLite has one writer at a time.
 
 // lockOwners locks the account and the client that own records, for a transaction that then changes

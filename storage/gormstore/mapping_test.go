@@ -227,10 +227,8 @@ func TestMappedLookUpUsesIndexes(t *testing.T) {
 					"families of a client": {"7", "p", "7", "", 10, 0}, "family": {"7", "p", "7", "7"}, "count of families": {"7", "p", "7"},
 					"session by ID": {"7", "7", "s7"}, "series": {"7", "s7.", "s7/", ""},
 				}[what]
-				if what == "prune families" {
+				if strings.HasPrefix(what, "prune ") {
 					args = []any{50, 10}
-				} else if strings.HasPrefix(what, "prune ") {
-					args = []any{50, 50, 10}
 				} else if args == nil {
 					args = []any{digest}
 				}

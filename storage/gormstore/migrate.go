@@ -2,8 +2,6 @@ package gormstore
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 //go:embed migrations
@@ -148,105 +145,4 @@ func (s *Store) missingRight(what, right string, err error) error {
 		return fmt.Errorf("gormstore: %s: the database, or this role's transactions, are read-only (it needs %s): %w", what, right, err)
 	}
 	return fmt.Errorf("gormstore: %s: %w", what, err)
-}
-
-// lockTimeout limits the wait for another process's migration.
-const lockTimeout = 60 * time.Second
-
-func (s *Store) migrate(ctx context.Context, all []migration) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
-	defer cancel()
-	unlock, err := s.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	conn, err := s.sql.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	begin, lock := "BEGIN IMMEDIATE", ""
-	if s.dialect == postgres {
-		// The number is derived from the word "vestibule". Every program that migrates uses this
-		// lock.
-		begin, lock = "BEGIN", "SELECT pg_advisory_xact_lock(7809641870338124901)"
-	}
-	if err := beginExclusive(ctx, conn, begin); err != nil {
-		return err
-	}
-	steps := []string{"CREATE TABLE IF NOT EXISTS vestibule_migrations (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_us BIGINT NOT NULL)"}
-	if lock != "" {
-		steps = slices.Insert(steps, 0, lock)
-	}
-	err = s.apply(ctx, conn, steps, all)
-	end := "COMMIT"
-	if err != nil {
-		end = "ROLLBACK"
-	}
-	// The transaction must end even if the caller's context has ended.
-	ending, done := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
-	defer done()
-	if _, endErr := conn.ExecContext(ending, end); endErr != nil {
-		err = errors.Join(err, endErr)
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // do not use it again
-	}
-	return err
-}
-
-// beginExclusive waits while another process holds SQLite's write lock, because the driver's own
-// wait is only as long as that of a request.
-func beginExclusive(ctx context.Context, conn *sql.Conn, begin string) error {
-	for {
-		_, err := conn.ExecContext(ctx, begin)
-		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "locked") {
-			return err
-		}
-		pause := time.NewTimer(10 * time.Millisecond) // because some drivers do not wait
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return err
-		}
-	}
-}
-
-func (s *Store) apply(ctx context.Context, conn *sql.Conn, steps []string, all []migration) error {
-	for _, step := range steps {
-		if _, err := conn.ExecContext(ctx, step); err != nil {
-			return err
-		}
-	}
-	var have int
-	if err := conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM vestibule_migrations").Scan(&have); err != nil {
-		return err
-	}
-	if want := newest(all); have > want {
-		return fmt.Errorf("%w: version %d (this program knows up to %d)", ErrNewerSchema, have, want)
-	}
-	for _, m := range all {
-		if m.version <= have {
-			continue
-		}
-		for _, step := range m.statement {
-			if _, err := conn.ExecContext(ctx, step); err != nil {
-				return fmt.Errorf("%04d_%s: %w", m.version, m.name, err)
-			}
-		}
-		if err := conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM vestibule_migrations").Scan(&have); err != nil {
-			return err
-		}
-		if have != m.version {
-			return fmt.Errorf("%04d_%s: file does not record itself in vestibule_migrations", m.version, m.name)
-		}
-	}
-	return nil
-}
-
-func newest(all []migration) int {
-	if len(all) == 0 {
-		return 0
-	}
-	return all[len(all)-1].version
 }

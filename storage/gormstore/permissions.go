@@ -54,7 +54,7 @@ func (s *Store) SetSubjectGroups(ctx context.Context, subject string, groups []s
 }
 
 // setListOf is setList for an account. It locks the account's row, so that deleting the account
-// deletes the list, too. An empty list needs no account.
+// deletes the list, too, and so that two lists are not merged. An empty list needs no account.
 func (s *Store) setListOf(ctx context.Context, table, subject, column string, values []string) error {
 	for _, v := range values {
 		if err := storage.CheckID(column, v); err != nil {
@@ -76,25 +76,27 @@ func (s *Store) setListOf(ctx context.Context, table, subject, column string, va
 
 // SetGroupPermissions implements storage.Permissions.
 func (s *Store) SetGroupPermissions(ctx context.Context, group string, perms []string) error {
-	return s.setList(ctx, "vestibule_group_permissions", "group_name", group, "permission", perms)
-}
-
-// setList replaces the rows of one key in a table with two columns.
-func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn string, values []string) error {
-	if err := storage.CheckID(keyColumn, key); err != nil {
+	const table = "vestibule_group_permissions"
+	if err := checkList("group_name", group, "permission", perms); err != nil {
 		return err
 	}
-	for _, v := range values {
-		if err := storage.CheckID(valueColumn, v); err != nil {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		// Two lists that are set concurrently must not be merged. Groups have no row of their own
+		// that could be locked.
+		if err := s.locked(ctx, lockGroup+group, table+" "+group); err != nil {
 			return err
 		}
+		return s.setList(ctx, table, "group_name", group, "permission", perms)
+	})
+}
+
+// setList replaces the rows of one key in a table with two columns. Unless the list is empty, the
+// caller must hold a lock of the key, so that two lists are not merged.
+func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn string, values []string) error {
+	if err := checkList(keyColumn, key, valueColumn, values); err != nil {
+		return err
 	}
 	return s.atomically(ctx, func(ctx context.Context) error {
-		// Two lists that are set concurrently must not be merged. An advisory lock is needed
-		// because PostgreSQL has no row to lock if the list was empty.
-		if err := s.advisory(ctx, table+" "+key); err != nil {
-			return err
-		}
 		if _, err := s.exec(ctx, s.dialect.bind("DELETE FROM "+table+" WHERE "+keyColumn+" = ?"), key); err != nil {
 			return err
 		}
@@ -106,6 +108,18 @@ func (s *Store) setList(ctx context.Context, table, keyColumn, key, valueColumn 
 		}
 		return nil
 	})
+}
+
+func checkList(keyColumn, key, valueColumn string, values []string) error {
+	if err := storage.CheckID(keyColumn, key); err != nil {
+		return err
+	}
+	for _, v := range values {
+		if err := storage.CheckID(valueColumn, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isUnique reports whether err is a violated unique constraint. This package does not import the

@@ -9,27 +9,28 @@ import (
 const pruneBatch = 500
 
 // Prune implements storage.Pruner, in transactions of at most 500 records. The tokens of a family
-// are removed before it, in pieces, and are not counted. On PostgreSQL concurrent calls run one
-// batch at a time, so that a call does not stop because another one removed its batch.
+// are removed before it, in pieces, and are not counted. On PostgreSQL it never waits for a lock: it
+// skips records that another transaction holds. So several processes that prune share the work, and
+// "none are left" means none but those that another transaction is changing or deleting.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	now, err := s.notAhead(ctx, now)
 	if err != nil {
 		return 0, err
 	}
 	at := now.UnixMicro()
-	drop := func(table, key, until, where string) func(context.Context, int) (int, bool, error) {
-		query := s.dialect.bind(s.dialect.locking(table, key, ended(key, table, until, where), "DELETE FROM "+table))
+	// Each function returns more = false if no expired records are left.
+	type batch func(ctx context.Context, n int) (removed int, more bool, err error)
+	drop := func(table, key, until, where string) batch {
+		query := s.dialect.expired(table, key, until, where, "DELETE FROM "+table)
 		return func(ctx context.Context, n int) (int, bool, error) {
-			removed, err := s.exec(ctx, query, at, at, n)
+			removed, err := s.exec(ctx, query, at, n)
 			return int(removed), removed > 0, err // there may be fewer because another caller removed some
 		}
 	}
-	erase := s.dialect.bind(s.dialect.locking("vestibule_refresh_tokens", "digest",
-		ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0"),
-		"UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0"))
+	erase := s.dialect.expired("vestibule_refresh_tokens", "digest", "sealed_until_us", "sealed_until_us <> 0",
+		"UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0")
 	total := 0
-	// Each function returns more = false if no expired records are left.
-	for _, batch := range []func(ctx context.Context, n int) (removed int, more bool, err error){
+	for _, next := range []batch{
 		drop("vestibule_blocklist", "block_key", "until_us", "TRUE"),
 		drop("vestibule_replays", "replay_key", "until_us", "TRUE"),
 		drop("vestibule_device_tokens", "digest", "expires_us", "expires_us <> 0"),
@@ -43,7 +44,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		drop("vestibule_tries", "name", "until_us", "TRUE"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
 		func(ctx context.Context, n int) (int, bool, error) {
-			return s.familyPiece(ctx, "expires_us <= ? ORDER BY expires_us LIMIT ?", at, min(n, pieceFamilies))
+			return s.pruneFamilies(ctx, at, min(n, pieceFamilies))
 		},
 		func(ctx context.Context, n int) (int, bool, error) {
 			until, ok := s.unusedUntil(at)
@@ -53,16 +54,14 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 			return s.pruneClients(ctx, until, n)
 		},
 		func(ctx context.Context, n int) (int, bool, error) {
-			erased, err := s.exec(ctx, erase, at, at, n)
+			erased, err := s.exec(ctx, erase, at, n)
 			return int(erased), erased > 0, err
 		},
 	} {
 		for total < limit {
 			want, got, more := min(limit-total, pruneBatch), 0, false
 			err := s.atomically(ctx, func(ctx context.Context) (err error) {
-				if err = s.advisory(ctx, "vestibule prune"); err == nil {
-					got, more, err = batch(ctx, want)
-				}
+				got, more, err = next(ctx, want)
 				return err
 			})
 			if err != nil {
@@ -97,9 +96,15 @@ func (s *Store) clock(ctx context.Context) (time.Time, error) {
 	return time.UnixMicro(us), err
 }
 
-// ended selects expired rows by their primary key, those that expired first. It repeats the
-// condition outside the subquery, so that a row whose expiry was moved concurrently stays.
-func ended(key, table, until, where string) string {
-	condition := where + " AND " + until + " <= ?"
-	return condition + " AND " + key + " IN (SELECT " + columnsOf(key) + " FROM " + table + " WHERE " + condition + " ORDER BY " + until + " LIMIT ?)"
+// expired returns the statement that changes up to n rows that expired at a time or before, those
+// that expired first. Its arguments are the time and n. where is a further condition on the rows, and
+// change is the statement up to its WHERE. With PostgreSQL it skips rows that are locked. A row whose
+// expiry another transaction has just moved is checked again before it is locked.
+func (d dialect) expired(table, key, until, where, change string) string {
+	columns := columnsOf(key)
+	rows := "SELECT " + columns + " FROM " + table + " WHERE " + where + " AND " + until + " <= ? ORDER BY " + until + " LIMIT ?"
+	if d != postgres {
+		return d.bind(change + " WHERE " + key + " IN (" + rows + ")")
+	}
+	return d.bind("WITH held AS (" + rows + d.skipLocked() + ") " + change + " WHERE " + key + " IN (SELECT " + columns + " FROM held)")
 }

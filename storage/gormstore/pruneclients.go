@@ -27,7 +27,7 @@ var unusedClients = "SELECT c.id FROM vestibule_clients c WHERE c.registration I
 // pruneClients removes up to n unused clients that were created at until or earlier.
 func (s *Store) pruneClients(ctx context.Context, until int64, n int) (removed int, more bool, err error) {
 	var ids []string
-	err = s.rows(ctx, s.dialect.bind(unusedClients)+s.dialect.forUpdate(), []any{until, n}, func(rows *sql.Rows) error {
+	err = s.rows(ctx, s.dialect.bind(unusedClients)+s.dialect.skipLocked(), []any{until, n}, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
 		ids = append(ids, id)

@@ -176,6 +176,14 @@ func (d dialect) forUpdate() string {
 	return ""
 }
 
+// skipLocked is forUpdate for a SELECT that leaves out the rows that another transaction holds.
+func (d dialect) skipLocked() string {
+	if d == postgres {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
 // forShare is the end of a SELECT that locks its rows against changes until the transaction ends.
 // Several transactions can hold such a lock.
 func (d dialect) forShare() string {

@@ -54,7 +54,7 @@ var subjectColumns = []string{
 }
 
 func (s *Store) nameSpace(ctx context.Context) error {
-	if err := s.advisory(ctx, "vestibule spaces"); err != nil {
+	if err := s.locked(ctx, lockSpaces, "vestibule spaces"); err != nil {
 		return err
 	}
 	if s.dialect == postgres {

@@ -6,15 +6,19 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
-// ReplicaOptions describe this process to the others. A process that follows a courier writes a row to
-// the table vestibule_replicas every ten seconds.
+// ReplicaOptions describe this process to the others. A process that follows a courier, or calls
+// [Store.AnnounceReplica], writes a row to the table vestibule_replicas every ten seconds.
 type ReplicaOptions struct {
 	// Settings is a text with the settings that must be equal in all processes, such as the flags of
 	// the server. The database stores only a digest of this text. "" means that settings are not
@@ -74,9 +78,74 @@ func (p *Presence) Received(n int) {
 	p.count += n
 }
 
-// Replicas returns the number of processes that follow the database's courier and have announced
-// themselves within 30 seconds. The result is at least 1, because the caller is one of them. Use it
-// to divide a limit that each process counts in its own memory.
+// AnnounceReplica announces this process to the others every ten seconds until ctx ends, and returns
+// the error of ctx. It is for a process without a courier; couriers announce their process themselves.
+// Start it as a goroutine before the server serves requests. It logs a warning if another process has
+// other settings or master keys. With SQLite it returns an error immediately: only PostgreSQL has the
+// table.
+func (s *Store) AnnounceReplica(ctx context.Context, o ReplicaOptions) error {
+	if s.dialect == sqlite {
+		return errors.New("gormstore: AnnounceReplica: requires PostgreSQL")
+	}
+	p := s.Presence(CourierNone, o)
+	for failing := false; ; {
+		err := p.Announce(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && !failing {
+			p.logger().LogAttrs(ctx, slog.LevelWarn, "replica not announced", slog.Any("error", err))
+		}
+		failing = err != nil
+		timer := time.NewTimer(bus.AnnounceEvery)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// LiveReplicas returns a function for throttle.NewShared: it returns the number of processes that ran
+// when this one last announced itself, without a query. It returns otherwise, but at least 1, until
+// this process has announced itself with a courier or AnnounceReplica. A process that is killed counts
+// for 30 seconds more. If the database fails, the last number stays.
+func (s *Store) LiveReplicas(otherwise int) func() int {
+	return func() int {
+		if n := s.replicas.Load(); n > 0 {
+			return int(n)
+		}
+		return max(otherwise, 1)
+	}
+}
+
+// connectionReserve is the number of connections that are left for administration, jobs and a rollout.
+const connectionReserve = 20
+
+// CheckConnections returns an error if that many processes with the pool of this one can open more
+// connections than the PostgreSQL server has, less 20 for administration. Call it at startup and log
+// the error as a warning: if a pooler is in between, the pooler's limits count instead. With SQLite,
+// and for a pool without a limit, it returns nil.
+func (s *Store) CheckConnections(ctx context.Context, replicas int) error {
+	pool := s.sql.Stats().MaxOpenConnections
+	if s.dialect == sqlite || pool <= 0 {
+		return nil
+	}
+	var most int
+	if err := s.row(ctx, "SELECT CAST(current_setting('max_connections') AS INTEGER)", nil, []any{&most}); err != nil {
+		return err
+	}
+	if need := max(replicas, 1) * pool; need > most-connectionReserve {
+		return fmt.Errorf("gormstore: %d processes with %d connections each need %d, but max_connections is %d, of which %d are reserved (lower SetMaxOpenConns, or use a pooler)",
+			max(replicas, 1), pool, need, most, connectionReserve)
+	}
+	return nil
+}
+
+// Replicas returns the number of processes that have announced themselves within 30 seconds, with a
+// courier or AnnounceReplica, and at least 1: the caller is one itself. It queries the database; for a
+// limit that each process counts for itself use [Store.LiveReplicas].
 func (s *Store) Replicas(ctx context.Context) (n int, err error) {
 	if s.dialect == sqlite {
 		return 1, nil
@@ -113,8 +182,16 @@ func (p *Presence) Announce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.s.replicas.Store(int64(max(live, 1)))
 	p.judge(live, differ)
 	return nil
+}
+
+func (p *Presence) logger() *slog.Logger {
+	if p.o.Logger == nil {
+		return slog.Default()
+	}
+	return p.o.Logger
 }
 
 // judge logs what is wrong, each thing once until it is right again.
@@ -123,10 +200,7 @@ func (p *Presence) judge(live int, differ map[string]string) {
 	defer p.mu.Unlock()
 	rate := float64(p.count) / max(time.Since(p.since).Seconds(), 1)
 	p.count, p.since = 0, time.Now()
-	log := p.o.Logger
-	if log == nil {
-		log = slog.Default()
-	}
+	log := p.logger()
 	warn := func(message string, wrong bool, attrs ...any) {
 		if wrong && !p.warned[message] {
 			log.Warn(message, attrs...)

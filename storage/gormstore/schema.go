@@ -127,6 +127,7 @@ var postgresTables = []struct{ name, columns string }{
 	{"vestibule_bus", "id, courier"},
 	{"vestibule_bus_shards", "shard, seq, prev, tag"},
 	{"vestibule_outbox", "shard, seq, prev, tag, change, us"},
+	{"vestibule_locks", "name"},
 	{"vestibule_replicas", "id, started_us, seen_us, courier, settings, key_ids, version"},
 }
 

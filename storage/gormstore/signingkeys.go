@@ -49,7 +49,7 @@ func (s *Store) SigningPurposes(ctx context.Context) (list []string, err error) 
 }
 
 // CreateSigningKey implements storage.SigningKeys. Concurrent calls for one purpose run one after
-// the other: SQLite has one writer, and PostgreSQL uses an advisory lock.
+// the other: SQLite has one writer, and PostgreSQL locks a row of vestibule_locks.
 func (s *Store) CreateSigningKey(ctx context.Context, k storage.SigningKey, newest string) error {
 	if err := k.Check(); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (s *Store) CreateSigningKey(ctx context.Context, k storage.SigningKey, newe
 		k.Sealed = []byte{} // not NULL
 	}
 	return s.atomically(ctx, func(ctx context.Context) error {
-		if err := s.advisory(ctx, "vestibule_signing_keys "+k.Purpose); err != nil {
+		if err := s.locked(ctx, lockSigningKey+k.Purpose, "vestibule_signing_keys "+k.Purpose); err != nil {
 			return err
 		}
 		list, err := s.ListSigningKeys(ctx, k.Purpose)
@@ -79,16 +79,6 @@ func (s *Store) CreateSigningKey(ctx context.Context, k storage.SigningKey, newe
 		}
 		return err
 	})
-}
-
-// advisory waits for PostgreSQL's advisory lock of that name and holds it until the transaction
-// ends. With SQLite the transaction is the only writer.
-func (s *Store) advisory(ctx context.Context, name string) error {
-	if s.dialect != postgres {
-		return nil
-	}
-	_, err := s.exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
-	return err
 }
 
 // ExpireSigningKey implements storage.SigningKeys.

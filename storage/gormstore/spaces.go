@@ -201,7 +201,7 @@ func (s *Store) RecordSpace(ctx context.Context) error {
 		return nil
 	}
 	err := s.atomically(ctx, func(ctx context.Context) error {
-		if err := s.advisory(ctx, "vestibule spaces"); err != nil {
+		if err := s.locked(ctx, lockSpaces, "vestibule spaces"); err != nil {
 			return err
 		}
 		v, all, err := s.recordedSpaces(ctx)

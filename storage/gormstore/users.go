@@ -186,7 +186,7 @@ func (s *Store) CreateUser(ctx context.Context, u storage.User) error {
 // transaction ends, it keeps other calls from inserting one, because the table may have no unique
 // index. The name of an account that is not active is free for an active one.
 func (s *Store) nameIsFree(ctx context.Context, u storage.User) error {
-	if err := s.advisory(ctx, "vestibule user name "+u.Name); err != nil {
+	if err := s.locked(ctx, nameSlot(u.Name), "vestibule user name "+u.Name); err != nil {
 		return err
 	}
 	taken := false

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -154,6 +155,9 @@ func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
+	if db.DB(ctx).Migrator().HasTable(markTable) {
+		return nil // also of a role, or a database, that only reads
+	}
 	if f.created, err = f.isNew(ctx, db); err != nil {
 		return err
 	}
@@ -167,9 +171,6 @@ func (f *Flags) migrate(ctx context.Context, db *gormstore.Store) (err error) {
 }
 
 func (f *Flags) isNew(ctx context.Context, db *gormstore.Store) (bool, error) {
-	if db.DB(ctx).Migrator().HasTable(markTable) {
-		return false, nil
-	}
 	if users, err := db.ListUsers(ctx, "", 1); err != nil || len(users) > 0 {
 		return false, err
 	}
@@ -216,7 +217,14 @@ func Serve(addr string, h http.Handler) error {
 }
 
 // ServeOn is Serve for a listener that there is, and closes it.
-func ServeOn(l net.Listener, h http.Handler) error {
+func ServeOn(l net.Listener, h http.Handler) error { return ServeDraining(l, h, 0) }
+
+// ServeDraining is ServeOn for a server behind a load balancer: after the signal it serves for drain
+// longer, while GET /healthz answers 503 so that no new requests are sent to it. A second signal ends
+// that time.
+func ServeDraining(l net.Listener, h http.Handler, drain time.Duration) error {
+	var draining atomic.Bool
+	h = unready(h, &draining)
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	srv := &http.Server{Handler: Slashless(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
@@ -228,9 +236,33 @@ func ServeOn(l net.Listener, h http.Handler) error {
 		return err
 	case <-stop.Done():
 	}
+	draining.Store(true)
+	again, cancelAgain := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancelAgain()
+	wait := time.NewTimer(drain)
+	defer wait.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-wait.C:
+	case <-again.Done():
+	}
 	ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
 	defer done()
 	return srv.Shutdown(ctx)
+}
+
+// unready answers GET /healthz with 503 while the server stops.
+func unready(h http.Handler, stopping *atomic.Bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !stopping.Load() || r.URL.Path != "/healthz" {
+			h.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"status":"stopping"}`))
+	})
 }
 
 // Slashless serves a path with one slash at its end like the one without.
