@@ -134,6 +134,31 @@ func TestPruneSkipsHeld_attack_229(t *testing.T) {
 	empty(t, db)
 }
 
+// An entry that is blocked for longer, in a transaction that has not ended, is left out without a wait.
+func TestPruneBesideBlock_attack_229(t *testing.T) {
+	ctx := t.Context()
+	url := storetest.URL(t)
+	db := migrated(t, opened(t)(postgres.Open(url, &patient)))
+	s := migrated(t, opened(t)(postgres.Open(impatient(url), &patient)))
+	key := storage.BlockKeyOf(storage.BlockJTI, "", "1")
+	must(t, db.Block(ctx, time.Unix(1000, 0), key))
+	must(t, db.InTx(ctx, func(ctx context.Context) error {
+		if err := db.Block(ctx, time.Unix(2000, 0), key); err != nil {
+			return err
+		}
+		if n, err := s.Prune(t.Context(), time.Unix(1500, 0), 1); n != 0 || err != nil {
+			t.Errorf("removed %d, %v", n, err)
+		}
+		return nil
+	}))
+	if n, err := s.Prune(ctx, time.Unix(1500, 0), 1); n != 0 || err != nil {
+		t.Errorf("what was blocked longer was removed: %d, %v", n, err)
+	}
+	if n, err := s.Prune(ctx, time.Unix(2500, 0), 1); n != 1 || err != nil {
+		t.Errorf("removed %d, %v", n, err)
+	}
+}
+
 // How many rows of an expired table one, and three, processes remove in a second.
 func BenchmarkPrune(b *testing.B) {
 	for _, pruners := range []int{1, 3} {

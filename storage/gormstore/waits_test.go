@@ -13,7 +13,6 @@ import (
 // While one transaction has done a thing and not yet committed, another that meets
 // it waits, and then sees what was done.
 func TestWaitsForTheOther(t *testing.T) {
-	key := storage.BlockKeyOf(storage.BlockJTI, "", "1")
 	create := func(ctx context.Context, s *gormstore.Store, id string) error {
 		_, err := s.CreateCredential(ctx, storage.Credential{Purpose: "knox", Digest: storage.DigestOf(id), ID: id, Subject: "1"}, storage.CredentialLimit{Max: 2})
 		return err
@@ -35,23 +34,11 @@ func TestWaitsForTheOther(t *testing.T) {
 		"end_or_claim": {func(ctx context.Context, s *gormstore.Store) error { return s.EndFamily(ctx, "f1", time.Now()) }, func(ctx context.Context, s *gormstore.Store) error { return claim(ctx, s, "b") }, storage.ErrStale},
 		"gone_or_claim": {func(ctx context.Context, s *gormstore.Store) error { return s.DeleteSubject(ctx, "1") },
 			func(ctx context.Context, s *gormstore.Store) error { return claim(ctx, s, "b") }, storage.ErrNotFound},
-		"block_or_prune": {func(ctx context.Context, s *gormstore.Store) error {
-			return s.Block(ctx, time.Unix(2000, 0), key)
-		}, func(ctx context.Context, s *gormstore.Store) error {
-			_, err := s.Prune(ctx, time.Unix(1500, 0), 1)
-			if st, e := s.TokenStatusOf(ctx, "1", storage.BlockKeys{JTI: key}); e != nil || !st.Blocked {
-				t.Errorf("what was blocked longer meanwhile was pruned, %v", e)
-			}
-			return err
-		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := context.Background()
 			s := migrated(t, openPostgres(t, nil))
 			furnish(t, s)
-			if err := s.Block(ctx, time.Unix(1000, 0), key); err != nil {
-				t.Fatal(err)
-			}
 			second := make(chan error, 1)
 			err := s.InTx(ctx, func(inside context.Context) error {
 				if err := c.first(inside, s); err != nil {
