@@ -122,9 +122,8 @@ type Credentials interface {
 	// expires is zero, Expires does not change. Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than used, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the credential only if LastUsed is between the two times:
-	// later than used, and not later than before. It sets Expires to expires even if that moves
-	// Expires back, unless its old or new value is zero.
+	// clock was ahead. Then it changes the credential only if used < LastUsed <= before. It sets
+	// Expires to expires even if that moves Expires back, unless its old or new value is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none or it was already deleted.

@@ -98,8 +98,8 @@ type Sessions interface {
 	// calls, one writes.
 	//
 	// If the argument before is later than seen, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the session only if LastSeen is between the two times: later
-	// than seen, and not later than before. It sets Expires to expires even if that moves it back.
+	// clock was ahead. Then it changes the session only if seen < LastSeen <= before. It sets
+	// Expires to expires even if that moves it back.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
 	// DeleteSession deletes the session. It returns ErrNotFound if there is none or it was already
 	// deleted.
