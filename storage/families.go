@@ -125,7 +125,7 @@ type RefreshClaim struct {
 const (
 	// ExchangeBurst is the number of exchanges that a new family can make immediately.
 	ExchangeBurst = 300
-	// ExchangeEvery is the time after which a family can make one more exchange than before.
+	// ExchangeEvery is the time after which a family gains one more exchange.
 	ExchangeEvery = 30 * time.Second
 )
 
