@@ -53,7 +53,7 @@ type TokenStatus struct {
 // Blocklist stores access tokens that are rejected before they expire. Without it, signed access
 // tokens are verified without a store.
 type Blocklist interface {
-	// Block blocks the keys that are not zero until a time. A key that is already blocked until a
+	// Block blocks keys until a time, and ignores zero keys. A key that is already blocked until a
 	// later time stays blocked until then.
 	Block(ctx context.Context, until time.Time, keys ...BlockKey) error
 	// TokenStatusOf reports whether one of the keys is blocked, and returns the subject's epoch (0

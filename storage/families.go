@@ -125,7 +125,7 @@ type RefreshClaim struct {
 const (
 	// ExchangeBurst is the number of exchanges that a new family can make immediately.
 	ExchangeBurst = 300
-	// ExchangeEvery is the time after which a family can make one more exchange than before.
+	// ExchangeEvery is the time after which a family gains one more exchange.
 	ExchangeEvery = 30 * time.Second
 )
 
@@ -161,8 +161,8 @@ type Families interface {
 	//     when the successor is created.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// CloseGraceWindow records that tokens of the family's last exchange were used. It sets
-	// GraceClosed on the claimed token whose response is still stored, if the token was claimed no
-	// later than the time before. A family without such a token, or an absent family, is not an
+	// GraceClosed on the claimed token whose response is still stored, if the token was not claimed
+	// later than the argument before. A family without such a token, or an absent family, is not an
 	// error.
 	CloseGraceWindow(ctx context.Context, family string, before time.Time) error
 	// EndFamily revokes a family, erases its sealed responses, and blocks its ID (the kind BlockSID
@@ -170,9 +170,9 @@ type Families interface {
 	// until the later of the two times. It returns ErrNotFound if there is no such family.
 	EndFamily(ctx context.Context, id string, blockUntil time.Time) error
 	// ListFamilies returns up to limit families of the subject that are not revoked and have its
-	// current epoch, including expired ones: the last created first, then by ID. It begins after a
-	// place in that order; the zero place means the beginning. The family at that place may have
-	// been deleted.
+	// current epoch, including expired ones: the last created first, then by ID. The argument after
+	// is a place in that order, after which the list begins; the zero place means the beginning.
+	// The family at that place may have been deleted in the meantime.
 	ListFamilies(ctx context.Context, purpose, subject string, after FamilyPlace, limit int) ([]Family, error)
 	// ListFamiliesOf is ListFamilies for the families of one client ("" means families without a
 	// client). It leaves out the first skip families, so that families beyond a limit are found

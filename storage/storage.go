@@ -58,8 +58,8 @@ import (
 )
 
 var (
-	// ErrNotFound means that there is no such record. Deleting a record that is absent or already
-	// deleted returns it, too.
+	// ErrNotFound means that there is no such record. Methods that delete a record also return it
+	// if the record was already deleted.
 	ErrNotFound = errors.New("storage: not found (unknown, revoked or deleted)")
 
 	// ErrConflict means that another change came first: a unique name or digest exists already, or

@@ -241,8 +241,9 @@ func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteAccess(ctx, d) }, ofKey(AccessTokens, d))
 }
 
-// Prune implements storage.Pruner. Entries never outlive their own expiry, but deleting a family
-// revokes its access tokens. So if Prune deleted anything, everything is removed from the cache.
+// Prune implements storage.Pruner. If it deleted anything, everything is removed from the cache:
+// deleting an expired family also revokes its access tokens, which can be cached. Other entries
+// never outlive their own expiry.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	all := []Change{{All: true}}
 	if err := s.later(ctx, all); err != nil {
