@@ -27,23 +27,23 @@ var questions = []struct {
 }{
 	{
 		"stateless",
-		"no statement reaches the database while a request is answered",
+		"no SQL statement reaches the database while a request is answered",
 		(*comparison.Probe).Stateless,
 	}, {
 		"statements a request",
-		"counted between the store and the database, from the second request on, and again a minute later: a use is recorded, signing keys are read, a password is hashed again",
+		"SQL statements are counted between the store and the database, from the second request on. They are counted again a minute later, when a use is recorded, signing keys are read, or a password is hashed again",
 		(*comparison.Probe).StatementsPerRequest,
 	}, {
 		"expires after",
-		"the clock is moved to the first second in which the credential is refused",
+		"move the clock to the first second in which the credential is rejected",
 		(*comparison.Probe).Expiry,
 	}, {
 		"renewed without the password",
-		"everything that the login returned is tried at every refresh endpoint, also a second time",
+		"try everything that the login returned at every refresh endpoint, twice",
 		(*comparison.Probe).Refresh,
 	}, {
 		"several devices",
-		"two logins, one logout",
+		"log in twice, log out once, then use the other credential",
 		(*comparison.Probe).Devices,
 	}, {
 		"logout revokes it",
@@ -51,7 +51,7 @@ var questions = []struct {
 		(*comparison.Probe).EndedByLogout,
 	}, {
 		"log-out-everywhere revokes it",
-		"one write to the account, the first that storage.LogoutEverywhere makes, then use the credential",
+		"make the first write of storage.LogoutEverywhere to the account, then use the credential",
 		(*comparison.Probe).EndedByLogoutEverywhere,
 	}, {
 		"a new password revokes it",
@@ -63,19 +63,19 @@ var questions = []struct {
 		(*comparison.Probe).EndedByDisabling,
 	}, {
 		"a stolen database holds",
-		"every value and the raw file are searched, and every value is tried as a credential",
+		"search every value and the raw file for the credential, and try every value as a credential",
 		(*comparison.Probe).Stolen,
 	}, {
 		"cross-site check",
-		"does a browser send the credential automatically, and can another site's page then change something",
+		"check whether a browser sends the credential automatically, and whether another site's page can then change something",
 		(*comparison.Probe).CrossSite,
 	}, {
 		"survives a restart",
-		"new objects over the same database and key file",
+		"create new objects with the same database and key file, then use the credential",
 		(*comparison.Probe).Restart,
 	}, {
 		"works on a second replica",
-		"a second server over the same database; then the credential is revoked at the first",
+		"use the credential at a second server with the same database, then revoke it at the first server and use it again",
 		(*comparison.Probe).Replica,
 	},
 }

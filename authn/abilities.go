@@ -17,14 +17,14 @@ import (
 //   - an [*Error] with status 403 and the code [CodeInsufficientScope], if this scheme accepted the
 //     credentials but the identity lacks a scope
 //
-// [New] also calls Challenge once, to find schemes that name different resource_metadata. That
-// request has only a method and a path.
+// [New] also calls Challenge once, to check that all schemes name the same resource_metadata. The
+// request of that call has only a method and a path.
 type Challenger interface {
 	Challenge(r *http.Request, err error) string
 }
 
-// Renewer is an [Authenticator] that adds to the response of a request that it accepted, for
-// example a renewed cookie or a Vary header. The middleware calls Renew before the handler.
+// Renewer is an [Authenticator] that adds headers to the response if it accepted the request, for
+// example a renewed cookie or Vary. The middleware calls Renew before the handler.
 //
 // If Renew returns an [*Error], the request is rejected. Any other error is logged and the request
 // continues, because the caller is already authenticated.
@@ -33,11 +33,11 @@ type Renewer interface {
 }
 
 // HeaderReader is an [Authenticator] that reads only certain headers. A [Chain] does not call it
-// for a request that has none of them. Headers returns the names in canonical form; they must not
-// change.
+// for a request that has none of them. Headers returns the names in canonical form. The names must
+// not change.
 //
-// A scheme that reads "Cookie" and not "Authorization" is ambient: an explicit Authorization header
-// takes precedence over it. A scheme that reads both declares both.
+// A scheme that reads "Cookie" and not "Authorization" is ambient, which means that an explicit
+// Authorization header takes precedence over its cookies. A scheme that reads both declares both.
 //
 // A decorator is called for every request unless it implements HeaderReader itself. If neither a
 // scheme nor the scheme that it decorates (Unwrap) declares its headers:
@@ -48,13 +48,14 @@ type HeaderReader interface {
 	Headers() []string
 }
 
-// Ambient is an [Authenticator] whose credentials are not sent by the code that makes the request,
-// but added by a browser (a cookie) or by a proxy (a header). If Ambient returns true and the
-// scheme does not declare that it reads Authorization, the chain calls it after the schemes that
-// read that header, because explicit credentials take precedence.
+// Ambient is an [Authenticator] whose credentials a browser or a proxy adds to the request, such as
+// a cookie or a header of the proxy. The code that makes the request does not set them. If Ambient
+// returns true and the scheme does not declare that it reads Authorization, the chain calls the
+// scheme after those that read Authorization. The reason is that explicit credentials take
+// precedence.
 //
 // A scheme that declares "Cookie" (see [HeaderReader]) does not need this method. A scheme that
-// reads the header of a proxy and does not declare its headers MUST implement it.
+// reads the header of a proxy and does not declare its headers MUST implement Ambient.
 type Ambient interface {
 	Ambient() bool
 }
@@ -82,8 +83,8 @@ type CredentialFormat struct{ Keyword, Format, Prefix string }
 const AnyFormat = "*"
 
 // JWTFormat returns the Format for JSON Web Tokens of an issuer for an audience. An empty audience
-// means all tokens of the issuer. Issuers are compared as a whole: an issuer whose name is the
-// beginning of another name is a different issuer.
+// means all tokens of the issuer. Issuers are compared in full: "https://id.example" and
+// "https://id.example/a" are different issuers.
 func JWTFormat(issuer, audience string) string {
 	format := "jwt " + strconv.Quote(issuer) + " "
 	if audience != "" {
@@ -172,11 +173,11 @@ type LoginLimiter interface {
 // LoginAttempt is one counted attempt. Call one of Succeeded and Cancelled, at most once. A failed
 // attempt stays counted and needs no call.
 type LoginAttempt interface {
-	// Succeeded gives back the unit of this attempt only. It returns cookies for the response of a
-	// login endpoint.
+	// Succeeded removes this attempt from the count. Earlier failed attempts stay counted. It
+	// returns cookies for the response of a login endpoint.
 	Succeeded(ctx context.Context) []*http.Cookie
-	// Cancelled gives back the unit if no password was hashed, for example because the queue is
-	// full.
+	// Cancelled removes this attempt from the count. Call it if no password was hashed, for example
+	// because the queue is full.
 	Cancelled(ctx context.Context)
 	// Source returns the client address of the attempt: an IPv4 address or an IPv6 /64.
 	Source() string
@@ -194,14 +195,15 @@ type AccountAttempt interface {
 	Account(ctx context.Context, subject string, epoch int64) error
 	// Known reports whether the attempt was counted as an attempt of a known caller.
 	Known() bool
-	// Network returns the network of the attempt, for fair queues: an IPv4 /24 or an IPv6 /48.
+	// Network returns the network of the attempt: an IPv4 /24 or an IPv6 /48. Queues share their
+	// places fairly among networks.
 	Network() string
 }
 
-// Voucher is a [LoginLimiter] that can make a caller known without a password. Use it after another
-// proof that the caller controls the account. Vouch returns cookies for the response. account has
-// the form that Reserve requires; subject and epoch have the form that AccountAttempt.Account
-// requires.
+// Voucher is a [LoginLimiter] that can make a caller known (see [AccountAttempt]) without a
+// password. Use it after another proof that the caller controls the account. Vouch returns cookies
+// for the response. account has the form that Reserve requires; subject and epoch have the form
+// that AccountAttempt.Account requires.
 type Voucher interface {
 	Vouch(r *http.Request, account, subject string, epoch int64) []*http.Cookie
 }
@@ -210,13 +212,13 @@ type Voucher interface {
 // a login, such as a password reset link. Package recovery uses it for requests that the limits for
 // unknown callers reject.
 type Recaller interface {
-	// Recall counts a request of a caller that may be known at some account. It returns an [*Error]
-	// with status 429 if the caller is not known at any account or exceeds its limits. It does not load
-	// an account, so the response does not depend on the requested account.
+	// Recall counts a request of a caller that may be known. It returns an [*Error] with status 429
+	// if the caller is not known at any account or exceeds its limits. It does not load an account,
+	// so the response does not depend on the requested account.
 	//
-	// known reports whether the caller is known at an account that was loaded. account has the form
-	// that Reserve requires; subject and epoch have the form that AccountAttempt.Account requires.
-	// known can be called after the request has ended.
+	// Call the function known after you loaded an account. It reports whether the caller is known
+	// at that account. account has the form that Reserve requires; subject and epoch have the form
+	// that AccountAttempt.Account requires. known can be called after the request has ended.
 	Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error)
 }
 

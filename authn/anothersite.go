@@ -16,8 +16,8 @@ import (
 //
 // The function reads Sec-Fetch-Site. If that is absent, as with plain HTTP, it compares Origin with
 // Host: hosts with the same last two labels count as one site. Clients that are not browsers
-// usually send neither header, but can send both. Therefore a limit for these requests MUST NOT be
-// higher than the limit for others.
+// usually send neither header, but can send both. Therefore the limit for requests from another
+// site MUST NOT be higher than the limit for all other requests.
 func FromAnotherSite(r *http.Request) bool {
 	return !setsHeaders(r.Header) && fromAnotherSite(r)
 }

@@ -18,17 +18,17 @@ import (
 // not read that header, are called after the others. Explicit credentials take precedence over
 // ambient credentials, even if they are invalid.
 //
-// A member declares what it reads by [HeaderReader] or [Ambient], directly or through Unwrap. If the
-// request has an Authorization header, a member without a declaration is first called without the
-// request's cookies. It is called again with them after the others, unless a member recognized the
-// Authorization header.
+// A member declares what it reads with [HeaderReader] or [Ambient], directly or through Unwrap. If
+// the request has an Authorization header, a member without a declaration is first called without
+// the request's cookies. After the other members, it is called again with the cookies, unless a
+// member recognized the Authorization header.
 //
 // A chain that is called directly prepares itself on each call, and returns an error for a mistake
 // that [Check] would report. [New] prepares the chain once.
 type Chain []Authenticator
 
-// Authenticate calls the members in order. It rejects credentials with a keyword that some member
-// knows if no member accepts them.
+// Authenticate calls the members in order. If no member accepts the credentials, but some member
+// knows their keyword, Authenticate rejects them.
 func (c Chain) Authenticate(r *http.Request) (Identity, error) {
 	leaves, err := flatten(nil, c)
 	if err != nil {

@@ -59,7 +59,8 @@ func (c BearerChallenge) For(err error) string {
 const CodeInsufficientScope = "insufficient_scope"
 
 // ScopesOf returns the scopes that the route of the rejected request requires, in the order of its
-// permissions, or nil. Call it in [Challenger] with the error that Challenge receives.
+// permissions, or nil. Call it in your Challenge method (see [Challenger]) with the error that the
+// method receives.
 func ScopesOf(err error) []string {
 	var e *Error
 	if errors.As(err, &e) && e != nil {

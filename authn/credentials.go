@@ -63,8 +63,8 @@ func Credentials(r *http.Request, keyword, kind string) (string, error) {
 }
 
 // RawCredentials returns the text that follows keyword and one or more spaces in the request's only
-// Authorization header, or "". It does not check the text. Use it in [Keeper], which must be fast;
-// use [Credentials] in Authenticate.
+// Authorization header, or "". It does not check the text. Use it in the method Presented (see
+// [Keeper]), which must be fast. In Authenticate, use [Credentials].
 func RawCredentials(r *http.Request, keyword string) string {
 	lines := r.Header["Authorization"]
 	if len(lines) != 1 {

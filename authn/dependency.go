@@ -27,9 +27,9 @@ import (
 //   - [driver.ErrBadConn], [io.ErrUnexpectedEOF], a full disk, an input/output error
 //   - a closed database of database/sql
 //   - an error with a method SQLState() string that returns 55P03 or a state of the classes 08, 28,
-//     3D, 40, 53, 57, 58 or XX: connection, login, rollback, resources, operator, system
-//     (PostgreSQL)
-//   - any error of pgx at connecting
+//     3D, 40, 53, 57, 58 or XX. In PostgreSQL, these mean problems of the connection, login,
+//     rollback, resources, operator or system
+//   - any error that pgx returns while it connects
 //   - an error of a SQLite driver for a database that is busy, locked, read-only, full or corrupt,
 //     an interrupted statement, or a file that cannot be opened, read or written
 //   - errors for which Options.Unavailable returns true

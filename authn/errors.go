@@ -35,8 +35,8 @@ type Error struct {
 	// chain.
 	Challenge string
 	// Scopes are all scopes that the route requires, if it requires any. A 403 with Scopes is sent
-	// with the challenge of the scheme that accepted the credentials, which lists the scopes if its
-	// protocol can. Package authz sets this field.
+	// with the challenge of the scheme that accepted the credentials. The challenge lists the
+	// scopes if the protocol of the scheme supports that. Package authz sets this field.
 	Scopes []string
 	// RetryAfter, if it is above 0, is sent as Retry-After, rounded up to whole seconds.
 	RetryAfter time.Duration

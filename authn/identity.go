@@ -1,4 +1,4 @@
-// Package authn finds out who makes a request. What the caller may do is decided by package authz.
+// Package authn finds out who makes a request. Package authz decides what the caller may do.
 //
 // An [Authenticator] looks for one kind of credentials in a request. A [Chain] calls several in
 // order. [New] creates middleware from it.
@@ -31,18 +31,18 @@ type User interface{ UserID() string }
 
 // Identity is the caller of a request. The zero value is anonymous. It is passed by value.
 //
-// You can modify the value that [FromContext] returns, including Roles and Scopes; no other caller
-// sees the changes. User and Credential point to records that requests with the same credentials
-// can share. Requests of different accounts never share them. Treat both as read-only, and call
+// You can modify the value that [FromContext] returns, including Roles and Scopes. The changes stay
+// in your copy. User and Credential point to records that requests with the same credentials can
+// share. Requests of different accounts never share them. Treat both as read-only, and call
 // [UserFrom] for an account that you can modify. Options.Edited finds code that modifies them.
 //
-// Permissions of package authz read copies that no handler can reach, so such a change never
-// affects a decision.
+// Permissions of package authz read copies that no handler can reach, so a change that a handler
+// makes never affects a decision.
 type Identity struct {
 	// Subject is the account's stable identifier, or "" for a client without a user. If the store
 	// names its account table (storage.Spaced), Subject is for example "staff:1" and User.UserID
 	// returns "1". Check that it is not "" before you compare it with an owner (authz.OwnedBy
-	// does).
+	// checks this).
 	Subject string
 	// Client is the OAuth 2.0 client that makes the request, or "".
 	Client string
@@ -53,8 +53,8 @@ type Identity struct {
 	Scheme string
 	// Roles are the account's roles, such as "admin".
 	Roles []string
-	// Scopes limit what the credentials can be used for. nil means no limit by scopes; it is never
-	// nil if Client is set. An empty list means that nothing is allowed.
+	// Scopes limit what the credentials can be used for. nil means no limit by scopes. Scopes is
+	// never nil if Client is set. An empty list means that nothing is allowed.
 	Scopes []string
 	// User is the account, if the scheme loaded it. It is read-only, because requests with the same
 	// credentials can share it. [UserFrom] returns a copy. If your own account type has a method
@@ -79,8 +79,8 @@ type Identity struct {
 func (id Identity) Authenticated() bool { return id.Subject != "" || id.Client != "" }
 
 // SetStore records the store that has the account. A scheme that reads accounts from a store calls
-// it for each identity. Endpoints that list or revoke the caller's credentials then reject the
-// account of another store that has the same ID (see login.FirstPartyOf).
+// it for each identity. Endpoints that list or revoke the caller's credentials then reject an
+// account of another store, even if it has the same ID (see login.FirstPartyOf).
 //
 // A decorator that replaces Subject with the ID of an account of another store MUST call it with that
 // store. store is the whole store or its storage.AccountStoreOf.
@@ -89,14 +89,14 @@ func (id *Identity) SetStore(store any) { id.store = store }
 // Store returns the store that has the account, or nil if the scheme did not record it.
 func (id *Identity) Store() any { return id.store }
 
-// Delegated reports whether the identity is scope-limited: the caller is an OAuth 2.0 client, or
-// the credentials have scopes. Such an identity has fewer rights than the account, and no roles and
-// permissions of its own.
+// Delegated reports whether the identity is scope-limited, that is, whether the caller is an OAuth
+// 2.0 client or the credentials have scopes. Such an identity has fewer rights than the account:
+// checks of roles and permissions deny it.
 func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil }
 
 // FromContext returns the identity that the middleware found. It is anonymous if no middleware ran
-// or the request had no credentials. Each call returns its own Roles and Scopes, so you can modify
-// them. See [Identity] for User and Credential.
+// or the request had no credentials. Each call returns new copies of Roles and Scopes, so you can
+// modify them. See [Identity] for User and Credential.
 func FromContext(ctx context.Context) (id Identity) {
 	if s := stateFrom(ctx); s != nil && s.id != nil {
 		s.handOut(&id)
@@ -105,9 +105,9 @@ func FromContext(ctx context.Context) (id Identity) {
 }
 
 // Peek returns the identity of the context without a copy, or nil for an anonymous request. Use it
-// in permissions and guards. No handler can reach it, so it does not have changes that a handler
-// made to the result of [FromContext]. You MUST NOT modify it, because other requests with the same
-// credentials can share it.
+// in permissions and guards. It does not contain the changes that a handler made to the result of
+// [FromContext]. You MUST NOT modify it, because other requests with the same credentials can share
+// it.
 func Peek(ctx context.Context) *Identity {
 	if s := stateFrom(ctx); s != nil {
 		return s.id

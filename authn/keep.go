@@ -15,8 +15,8 @@ import (
 //
 //	return id.Kept(s, authn.Keep{Lease: user.LeaseOf(s.store)}), nil
 //
-// Only the Authenticator that is a member of the chain can be a Keeper. For a decorator, and for a
-// type that embeds a Keeper, Authenticate is called for each request.
+// A Keeper must itself be a member of the chain. If a member decorates or embeds a Keeper,
+// Authenticate is called for each request.
 type Keeper interface {
 	// Presented returns the credentials that r contains, unchecked, or "" if Authenticate must be
 	// called for this request. It is called for each request, so it must be fast. See
@@ -27,16 +27,16 @@ type Keeper interface {
 	// different tenant headers must have different texts. Check the parts that can change while the
 	// credentials stay the same, such as the method, TLS or an address, in Keep.Check.
 	//
-	// guessable reports whether a person chose the credentials, such as a password. The text is
-	// then hashed together with a key of this process and the client address. The identity is kept
-	// for at most one minute, and any other guess from that address invalidates it.
+	// guessable reports whether a person chose the credentials, such as a password. If it is true,
+	// the text is hashed together with a key of this process and the client address. The identity
+	// is kept for at most one minute, and any other guess from that address invalidates it.
 	Presented(r *http.Request) (text string, guessable bool)
 }
 
 // Lease reports whether the result of a store can be reused. storage.Lease implements it.
 type Lease interface {
-	// Valid reports whether the store would return the same result for a request with that context.
-	// It must be fast, and must return false as soon as the credentials are revoked.
+	// Valid reports whether the store would return the same result for a request with the context
+	// ctx. It must be fast, and must return false as soon as the credentials are revoked.
 	Valid(ctx context.Context) bool
 }
 
@@ -83,8 +83,8 @@ type mark[By any] struct {
 }
 
 // Kept returns id with a mark that allows the middleware to keep it. by is the Authenticator that
-// returns id. It must be a [Keeper] and comparable. If another Authenticator returns id, it is not
-// kept, because that Authenticator may have changed it.
+// returns id. It must be a [Keeper] and comparable. If another Authenticator returns id, the
+// identity is not kept, because that Authenticator may have changed it.
 //
 // The middleware copies the lists of id, and copies User and Credential with CloneUser and
 // CloneCredential (see [Identity]). If User or Credential has another type that contains pointers,
@@ -108,7 +108,8 @@ func (l Login) Kept(by PasswordChecker, k Keep) Login {
 }
 
 // KeepOf returns how long the login can be reused. It returns false if the checker by did not mark
-// the login: a checker that decorates another checker can change the login from request to request.
+// the login. The reason is that a checker that decorates another one can change the login from
+// request to request.
 func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 	if l.mark == nil || !same.Value(l.mark.by, by) {
 		return Keep{}, false

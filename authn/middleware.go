@@ -39,9 +39,10 @@ type Options struct {
 	// Refusals limits requests with rejected credentials. Package throttle implements it. nil means
 	// no limit.
 	Refusals RefusalLimiter
-	// Proxies are the reverse proxies in front of the server, if there are any. Stores get the
-	// client address from it (see storage.ClientAddr), so that they can limit the cost of one
-	// network. Without it, the client address is the address of the connection.
+	// Proxies are the reverse proxies in front of the server, if there are any. With it, the
+	// middleware finds the client address and passes it to stores (see storage.ClientAddr), which
+	// limit the work that one network can cause. The zero value means that the client address is
+	// the address of the connection.
 	Proxies TrustedProxies
 	// KeepEntries is the largest number of identities that the middleware keeps for later requests
 	// with the same credentials (see [Keeper]). KeepBytes is the approximate limit of their memory.
@@ -52,14 +53,14 @@ type Options struct {
 	// own limits.
 	Table *Table
 	// Trace stores the steps of each decision in the context of the request, for [TraceFrom]. It
-	// needs allocations. Use it in tests.
+	// costs allocations. Use it in tests.
 	Trace bool
 	// Clock returns the time for measuring durations. nil means time.Now.
 	Clock func() time.Time
-	// Edited is for tests. If it is set, the middleware compares the values that requests with the
-	// same credentials share with an unmodified copy after each handler. It calls Edited with
-	// "User" or "Credential" if a handler modified what this field of its Identity points to. The
-	// change may have been made by an earlier request. The comparison is slow.
+	// Edited is for tests. If it is set, the middleware checks after each handler that the values
+	// that requests with the same credentials share are unmodified. It calls Edited with "User" or
+	// "Credential" if a handler modified what this field of its Identity points to. The change may
+	// have been made by an earlier request. The comparison is slow.
 	Edited func(r *http.Request, field string)
 }
 
@@ -155,8 +156,8 @@ func (m *Middleware) logger() *slog.Logger {
 // Handler returns a handler that authenticates the request and calls next with the identity in the
 // request's context. If the chain rejects the request or returns another error, next is not called.
 //
-// An anonymous request also reaches next. To require authentication, use package authz. The
-// identity of an outer middleware is replaced, even by the anonymous one.
+// An anonymous request also reaches next. To require authentication, use package authz. The result
+// replaces the identity that an outer middleware found, even if the result is anonymous.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	h := m.handler(next, false)
 	h.needs = scopesNeeded(next)

@@ -38,7 +38,8 @@ func AuthenticateOwn(a Authenticator, r *http.Request) (Identity, error) {
 // [LoginLimiter].
 //
 // It returns an [*Error] with status 429 if the credentials must not be checked now. Pass the error
-// of your check to [Respond], which counts a 401. If there was none, call [OwnCredential.Accepted].
+// of your check to [Respond], which counts a 401. If your check accepts the credentials, call
+// [OwnCredential.Accepted].
 func AdmitOwn(r *http.Request, credential string) (*OwnCredential, error) {
 	s, limit := limitOf(r)
 	if limit == nil || credential == "" {
@@ -60,8 +61,8 @@ type OwnCredential struct {
 }
 
 // Accepted reports that the credential is valid. id is the identity that it belongs to, and issued
-// are the credentials that the response contains in its place. They are checked even while other
-// credentials from the client address are blocked.
+// are the new credentials that the response contains in its place. They are checked even while
+// other credentials from the client address are blocked.
 func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
 		return
@@ -83,8 +84,8 @@ func (o *OwnCredential) accepted(id Identity, text string) {
 // when new credentials replace old ones. The new credentials are then checked even while others
 // from the caller's address are blocked. Otherwise anyone at the same address could make every
 // login useless. A scheme also calls Issued for each request with a valid credential that
-// identifies no user, such as a visitor's session. It then sets id.Client to a name of the
-// credential.
+// identifies no user, such as a visitor's session. It then sets id.Client to a text that identifies
+// the credential.
 //
 // together are credentials that later requests contain together, such as two cookies, in the order
 // of the chain. For credentials that requests contain separately, call Issued once for each.
@@ -97,8 +98,9 @@ func Issued(r *http.Request, id Identity, together ...string) {
 	}
 }
 
-// WantsIssued reports whether [Issued] has an effect for r, because a limit of rejected credentials
-// applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for nothing.
+// WantsIssued reports whether [Issued] has an effect for r. It has one if a limit of rejected
+// credentials applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for
+// nothing.
 func WantsIssued(r *http.Request) bool { return issuedTo(r) != nil }
 
 // issuedTo returns the limit that Issued reports to, also before the request is decided, or nil.

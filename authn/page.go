@@ -26,15 +26,15 @@ import (
 //     a 401, for every method. The body of the request is lost.
 //   - A browser gets other errors as HTML (Options.WritePage).
 //
-// Only an ambient scheme that implements [Lapser], or whose errors do, can report that a session is
-// expired or revoked. These responses are the same as on other routes, and delete no cookie: 503
-// for an error of the store, 401 for two session cookies, and 401 for an invalid Authorization
-// header. No other scheme is called instead of the session.
+// Only an ambient scheme that implements [Lapser], or whose errors implement it, can report that a
+// session is expired or revoked. No other scheme is called in place of an expired session. The
+// following responses are the same as on other routes and delete no cookie: 503 for an error of the
+// store, 401 for two session cookies, and 401 for an invalid Authorization header.
 //
-// login is the path of the login page on the same origin. It gets the path and query of the
-// requested page as the parameter "next", which the login page must check (session.SafeNext),
-// unless they have more than 8 KiB. If login is "", anonymous visitors get a 401, and an unsafe
-// request with an expired session is redirected to its own URL with GET.
+// login is the path of the login page on the same origin. The redirect passes the path and query of
+// the requested page as the parameter "next", unless they are longer than 8 KiB. The login page
+// must check this parameter (see session.SafeNext). If login is "", anonymous visitors get a 401,
+// and an unsafe request with an expired session is redirected to its own URL with GET.
 //
 // Middleware.Handler finds the declaration through handlers with a method Unwrap() http.Handler. If
 // another middleware hides h, the list above does not apply, and errors are answered as on any
@@ -48,13 +48,13 @@ func Page(login string, h http.Handler) http.Handler {
 
 // Lapser is an ambient [Authenticator] that can distinguish expired or revoked credentials from
 // credentials that are rejected for another reason. [Page] needs it. Alternatively, the cause of
-// the [*Error] that the Authenticator returns can implement it: Page then also finds it if a
+// the [*Error] that the Authenticator returns can implement Lapser. Page then finds it even if a
 // decorator without Unwrap returns that error.
 type Lapser interface {
-	// Lapsed reports whether err means that the store definitely does not accept the credentials:
-	// they are unknown, expired or revoked, or the account is disabled. err is the error that
-	// Authenticate returned for r. It returns false for an error of the store, for a request with
-	// several credentials, and in case of doubt.
+	// Lapsed reports whether err means that the store definitely does not accept the credentials,
+	// because they are unknown, expired or revoked, or because the account is disabled. err is the
+	// error that Authenticate returned for r. Lapsed returns false for an error of the store, for a
+	// request with several credentials, and in case of doubt.
 	//
 	// If r is not safe and may come from another site, Lapsed returns the [*Error] that rejects it.
 	// The cookies of err delete the credentials from the browser.
@@ -208,9 +208,10 @@ func seeOther(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// MayChange reports whether a request can change something: its method is not GET, HEAD or OPTIONS,
-// or it switches to another protocol, such as WebSocket. Gateways remove the Upgrade header, which
-// is valid for one connection only, so the other headers of a WebSocket request count too.
+// MayChange reports whether a request can change something. This is so if its method is not GET,
+// HEAD or OPTIONS, or if it switches to another protocol, such as WebSocket. Gateways remove the
+// Upgrade header, which is valid for one connection only, so the other headers of a WebSocket
+// request count too.
 func MayChange(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:

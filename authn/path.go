@@ -27,9 +27,9 @@ import (
 func CheckPath(u *url.URL) error { return pathFault(u, false) }
 
 // CheckPathWithParameters is [CheckPath] for paths with parameters ("/a;b=c", RFC 3986, section
-// 3.3): it accepts a semicolon. Use it only if every program that serves the path, also behind a
-// gateway, keeps the parameters of "/admin;x". A dot segment or an empty segment with parameters
-// ("/..;a/", "/;a/") is rejected.
+// 3.3): it accepts a semicolon. Use it only if every program that handles the path, including those
+// behind a gateway, keeps the parameters of "/admin;x". A dot segment or an empty segment with
+// parameters ("/..;a/", "/;a/") is rejected.
 func CheckPathWithParameters(u *url.URL) error { return pathFault(u, true) }
 
 var (

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// CookieReader is an [Authenticator] that declares the names of the cookies with its credentials. A
-// limit of rejected credentials (Options.Refusals) then includes these cookies. Cookies of a scheme
-// that does not implement CookieReader are not limited.
+// CookieReader is an [Authenticator] that declares the names of the cookies that hold its
+// credentials. A limit of rejected credentials (Options.Refusals) then includes these cookies.
+// Cookies of a scheme that does not implement CookieReader are not limited.
 type CookieReader interface {
 	CredentialCookies() []string
 }

@@ -30,6 +30,9 @@ const UnixSocket = "unix"
 // NewTrustedProxies returns the proxies with the given addresses: networks in CIDR form
 // ("10.0.0.0/8"), single addresses ("127.0.0.1") and [UnixSocket]. It returns an error for anything
 // else, and for an IPv4 network in IPv6 form.
+//
+// A network wider than an IPv4 /8 or an IPv6 /7 is also an error. It would include clients, and
+// every client could then claim any address. These are the sizes of the widest private networks.
 func NewTrustedProxies(networks ...string) (TrustedProxies, error) {
 	var t TrustedProxies
 	for _, s := range networks {
@@ -47,6 +50,9 @@ func NewTrustedProxies(networks ...string) (TrustedProxies, error) {
 		}
 		if p.Addr().Is4In6() {
 			return TrustedProxies{}, fmt.Errorf("authn: NewTrustedProxies: %q is an IPv4 network in IPv6 form (write the IPv4 form)", s)
+		}
+		if p.Bits() < 7 || p.Bits() < 8 && p.Addr().Is4() {
+			return TrustedProxies{}, fmt.Errorf("authn: NewTrustedProxies: the network %s is too wide, it includes clients (at most an IPv4 /8 or IPv6 /7)", p)
 		}
 		t.nets = append(t.nets, p.Masked())
 	}
@@ -100,14 +106,15 @@ const maxHops = 32
 
 // ClientAddr returns the client address. If the request did not come through a trusted proxy, this
 // is the address of the connection. Otherwise it is the right-most address in X-Forwarded-For that
-// is not a trusted proxy's. With [UnixSocket], the entry "unix:", which nginx writes for a peer
-// without an address, counts as a trusted proxy.
+// does not belong to a trusted proxy. With [UnixSocket], the entry "unix:", which nginx writes for
+// a peer without an address, counts as a trusted proxy.
 //
 // The zero TrustedProxies returns the address that the request's middleware found with
 // Options.Proxies, so you need to configure proxies only there.
 //
 // The search stops at the first entry that is not an address, and after 32 entries. The result is
-// then the last address before that. ClientAddr returns the invalid Addr if no address is known.
+// then the last address before that entry. ClientAddr returns the invalid Addr if no address is
+// known.
 func (t TrustedProxies) ClientAddr(r *http.Request) netip.Addr {
 	if t.IsZero() {
 		if a, ok := r.Context().Value(clientKey{}).(netip.Addr); ok && a.IsValid() {

@@ -15,8 +15,8 @@ import (
 // Its text does not contain the value of the panic, which may hold a secret. A panic with
 // http.ErrAbortHandler is passed on.
 //
-// Save state that belongs to the page after Render returned, so that a panic changes nothing. write
-// cannot flush or hijack the connection.
+// If you save state that belongs to the page, do so after Render returned. Then a panic in write
+// changes nothing. The function write cannot flush or hijack the connection.
 func Render(w http.ResponseWriter, name string, write func(http.ResponseWriter)) error {
 	d, err := Draw(w, name, write)
 	if err != nil {

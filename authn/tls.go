@@ -80,9 +80,10 @@ func mayCarrySecret(r *http.Request, secret []string) bool {
 	return MayChange(r) // in a body or a WebSocket message
 }
 
-// OnLoopback reports whether r stays on this machine: the server listens on a loopback address, the
-// Host is 127.0.0.1, [::1] or localhost, and there is no Forwarded or X-Forwarded-* header. It
-// returns false on a Unix socket, because a proxy in front of one sends "localhost" by default.
+// OnLoopback reports whether r stays on this machine. For this, the server must listen on a
+// loopback address, the Host must be 127.0.0.1, [::1] or localhost, and there must be no Forwarded
+// or X-Forwarded-* header. It returns false on a Unix socket, because a proxy in front of one sends
+// "localhost" by default.
 func OnLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {

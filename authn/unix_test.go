@@ -27,12 +27,26 @@ func overUnix(peer string, forwarded ...string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.UnixAddr{Name: "/run/app.sock", Net: "unix"})))
 }
 
+// A network that includes clients lets each of them choose its address.
+func TestWideProxies_attack_458(t *testing.T) {
+	for _, bad := range []string{"0.0.0.0/0", "128.0.0.0/1", "10.0.0.0/7", "::/0", "fc00::/6", "8000::/1"} {
+		if p, err := authn.NewTrustedProxies("10.0.0.1", bad); err == nil || !p.IsZero() {
+			t.Errorf("%s: %+v, %v", bad, p, err)
+		}
+	}
+	for _, good := range []string{"10.0.0.0/8", "fc00::/7", "2400:cb00::/32"} {
+		if _, err := authn.NewTrustedProxies(good); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestUnixSocket(t *testing.T) {
 	unix, err := authn.NewTrustedProxies(authn.UnixSocket)
 	must(t, err)
 	both, err := authn.NewTrustedProxies("10.0.0.0/8", authn.UnixSocket)
 	must(t, err)
-	tcp, err := authn.NewTrustedProxies("10.0.0.0/8", "0.0.0.0/0", "::/0")
+	tcp, err := authn.NewTrustedProxies("10.0.0.0/8", "203.0.0.0/8", "fc00::/7")
 	must(t, err)
 	if !unix.TrustsUnixSocket() || unix.IsZero() || tcp.TrustsUnixSocket() || !(authn.TrustedProxies{}).IsZero() || tcp.IsZero() {
 		t.Error("IsZero or TrustsUnixSocket is wrong")

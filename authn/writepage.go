@@ -10,9 +10,9 @@ import (
 	"github.com/vestibule-auth/vestibule/internal/style"
 )
 
-// WritePage writes an error as a small HTML page if a browser will show the response to a person:
-// the request accepts text/html or is a navigation. Other clients get [WriteDetail]. The page runs
-// no script, cannot be framed and sends no Referer.
+// WritePage writes an error as a small HTML page if the request accepts text/html or is a
+// navigation, because a browser then shows the response to a person. Other clients get
+// [WriteDetail]. The page runs no script, cannot be framed and sends no Referer.
 func WritePage(w http.ResponseWriter, r *http.Request, e *Error) {
 	if !forPeople(r) {
 		WriteDetail(w, r, e)

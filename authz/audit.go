@@ -25,8 +25,8 @@ type Route struct {
 	// Public is true if the route is deliberately outside the authentication chain.
 	Public bool
 	// NoScope is true if a scope-limited identity, such as an OAuth2 client, can reach the route
-	// without any scope, and the route does not declare NoScopeNeeded. It is also true if a
-	// permission that package authz cannot analyze decides, such as If.
+	// without any scope, and the route does not declare NoScopeNeeded. It is also true if the
+	// decision depends on a permission that package authz cannot analyze, such as If.
 	NoScope bool
 	// PlainPath is true if paths that CheckPath refuses do not reach the route.
 	PlainPath bool
@@ -91,6 +91,9 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 	r.Permission = strings.Join(required, " and ")
 	r.Public = public && r.Permission == ""
 	r.NoScope = len(guards) > 0 && reachedWithoutScope(pattern, and(guards))
+	if name := strangeScheme(guards, schemes); err == nil && name != "" {
+		err = fmt.Errorf("authz: route %q: ViaScheme(%q) names no scheme of its middleware, which has %s", pattern, name, strings.Join(schemes, ", "))
+	}
 	return r, err
 }
 
@@ -102,6 +105,7 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 // The error names every route that
 //   - has no guard and is not wrapped with Middleware.Public
 //   - has a guard without a middleware in front of it, so every caller is anonymous
+//   - has a ViaScheme with a name that no scheme of its middleware has
 //   - is behind none of Mux, RequirePlainPath and InsecureAllowAnyPath
 //
 // Call Audit in a test and fail on its error, so that an unprotected route cannot be added.
@@ -145,9 +149,9 @@ func CheckScopes(routes []Route) error {
 	return errors.Join(errs...)
 }
 
-// WriteRoutes writes routes as a table, for review or for a golden file. If a route has one, the
-// column NOTES holds "no scope" for Route.NoScope, "any path" for Route.AnyPath, "path parameters"
-// for Route.PathParameters and "any upgrade" for Route.AnyUpgrade.
+// WriteRoutes writes routes as a table, for review or for a golden file. The column NOTES shows
+// Route.NoScope as "no scope", Route.AnyPath as "any path", Route.PathParameters as "path
+// parameters" and Route.AnyUpgrade as "any upgrade".
 func WriteRoutes(w io.Writer, routes []Route) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	notes := slices.ContainsFunc(routes, func(r Route) bool { return r.NoScope || r.AnyPath || r.PathParameters || r.AnyUpgrade })

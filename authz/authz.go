@@ -1,9 +1,9 @@
 // Package authz decides what a caller may do, with permissions like those of Django REST Framework.
 //
-// A [Permission] decides about an [Access]: a request, the identity that makes it and, once it is
-// loaded, the object that it concerns. Combine permissions with [And], [Or] and [Not]. Register
-// routes with [NewMux], which requires a permission for every route, or put a [Guard] from
-// [Require] in front of a handler of any router.
+// A [Permission] decides about an [Access]. It consists of a request, the identity that makes the
+// request and, once it is loaded, the object of the request. Combine permissions with [And], [Or]
+// and [Not]. Register routes with [NewMux], which requires a permission for every route, or put a
+// [Guard] from [Require] in front of a handler of any router.
 //
 // Django REST Framework has two methods, one for the request and one for the object. Here one
 // method serves both. It returns Unknown if the decision depends on an object that is not loaded

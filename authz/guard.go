@@ -41,8 +41,9 @@ func (g Guard) String() string {
 	return name(g.p)
 }
 
-// Check decides about the request without an object. It returns nil for Allow and for Unknown: if
-// the permission depends on an object, the handler must call [Guard.CheckObject] after loading it.
+// Check decides about the request without an object. It returns nil for Allow and for Unknown. So
+// if the permission depends on an object, the handler must load the object and then call
+// [Guard.CheckObject].
 //
 // A denial is an *authn.Error: 401 for anonymous callers, otherwise 403 or the reason that the
 // denying permission returned. Any other error means that the decision failed. Pass either to
@@ -53,7 +54,7 @@ func (g Guard) Check(r *http.Request) error {
 }
 
 // CheckObject decides about the request and an object. It returns nil only for Allow. A nil object
-// counts as not loaded, so permissions that depend on it deny. The errors are those of
+// counts as not loaded, so permissions that depend on it deny. It returns the same errors as
 // [Guard.Check], and a 404 if [Guard.Hide] applies.
 func (g Guard) CheckObject(r *http.Request, object any) error {
 	a := Access{r, peek(r), object}
@@ -133,7 +134,7 @@ func (g Guard) refuse(a *Access, e *authn.Error) error {
 }
 
 // Handler calls next for requests that the guard allows, and answers all others. It also denies
-// Unknown, so a forgotten object check denies access; for permissions that depend on an object use
+// Unknown, so a forgotten object check denies access. For permissions that depend on an object use
 // [HandleObject]. Handler panics if next is nil.
 func (g Guard) Handler(next http.Handler) http.Handler {
 	return &guarded{g, notNil("Guard.Handler", next), false}

@@ -23,7 +23,7 @@ const Upgrade = "(upgrade)"
 // read. It uses the permission for [Upgrade], and is denied with 403 if there is none. An HTTP/2
 // CONNECT with a ":protocol" also uses Upgrade, or else the permission for CONNECT.
 //
-// Not(ByMethod(…)) denies methods that ps does not hold, too.
+// Not(ByMethod(…)) also denies methods that ps does not hold.
 func ByMethod(ps map[string]Permission) Permission {
 	if len(ps) == 0 {
 		panic("authz: ByMethod: no method (at least one is required)")

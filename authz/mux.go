@@ -12,11 +12,11 @@ import (
 // chain, such as a login endpoint. With another router use [Guard], [RequirePlainPath] and [Audit].
 //
 // Authentication runs after the route is matched, so a permission belongs to the matched route and
-// not to the raw path. A path that a handler could read differently than the mux gets 400 (see
+// not to the raw path. A path that a handler could read in another way than the mux gets 400 (see
 // [CheckPath]), unless the handler of the route is wrapped with [AllowPathParameters] or
 // [InsecureAllowAnyPath]. Handlers get an empty URL.RawPath, so a router that is mounted in the mux
-// matches the decoded path too; with InsecureAllowAnyPath they get it as sent. They get no Upgrade
-// header for another protocol than websocket (see [InsecureAllowUpgrade]).
+// matches the decoded path too; with InsecureAllowAnyPath they get RawPath as it was sent. They get
+// no Upgrade header for protocols other than websocket (see [InsecureAllowUpgrade]).
 //
 // Register all routes before serving requests: registration is not safe for concurrent use.
 type Mux struct {
@@ -49,8 +49,8 @@ func (m *Mux) With(auth *authn.Middleware) *Mux {
 }
 
 // RequireScopes makes the mux panic for each route that a scope-limited identity can reach without
-// a scope (Route.NoScope), whether it is registered before or after the call. The panic names the
-// route. RequireScopes returns m.
+// a scope (Route.NoScope), whether the route is registered before or after the call. The panic
+// names the route. RequireScopes returns m.
 //
 // Call it if a scheme of the chain accepts tokens of OAuth2 clients or tokens limited to scopes.
 // Otherwise such a scheme opens every route that requires only IsAuthenticated or an owner. For
@@ -95,9 +95,8 @@ func (m *Mux) HandleFunc(pattern string, f http.HandlerFunc, ps ...Permission) {
 }
 
 // Public registers h outside the authentication chain and without a permission. Use it for health
-// checks, and for login endpoints, which read their own credentials and respond the same whatever
-// else the request carries. Public panics if h is nil or guarded, because every caller is anonymous
-// there.
+// checks, and for login endpoints, which read their own credentials and ignore all others. Public
+// panics if h is nil or guarded, because every caller is anonymous there.
 func (m *Mux) Public(pattern string, h http.Handler) {
 	h = m.auth.Public(notNil("Mux.Public", h))
 	r, err := describe(pattern, h)

@@ -8,13 +8,13 @@ import (
 
 // CheckPath returns an error with status 400 if programs could read r's path in different ways, and
 // nil otherwise. A router can match the path as sent, while file servers, reverse proxies and path
-// values use the decoded path. A path that passes has the same segments both ways, so the permission
-// of the matched route protects the resource that the handler opens.
+// values use the decoded path. A path that CheckPath accepts has the same segments in both forms,
+// so the permission of the matched route protects the resource that the handler opens.
 //
 // [Mux] calls CheckPath for every route. With another router use [RequirePlainPath], which also
 // makes the router match the decoded path. CheckPath alone is not enough for routers that match
-// URL.RawPath, such as chi and echo: it accepts an encoded letter, and for them "/%73ecret" is not
-// "/secret".
+// URL.RawPath, such as chi and echo. It accepts encoded letters, and for such routers "/%73ecret"
+// is not "/secret".
 //
 // It refuses:
 //   - an encoded slash (%2F), an encoded or raw backslash
@@ -42,14 +42,14 @@ func checkPath(r *http.Request, parameters bool) error {
 	return nil
 }
 
-// RequirePlainPath returns a handler that answers 400 to requests that [CheckPath] refuses and
-// calls next for all others, with an empty URL.RawPath, so that routers match the decoded path that
-// handlers read. RequestURI has the path as sent. Put it around the whole router, because a router
-// reads the path before it calls a handler. If next is wrapped with [AllowPathParameters], paths
-// with a semicolon pass.
+// RequirePlainPath returns a handler that answers requests that [CheckPath] refuses with 400, and
+// calls next for all others. It empties URL.RawPath, so that routers match the decoded path that
+// handlers read. RequestURI still has the path as sent. Put it around the whole router, because a
+// router reads the path before it calls a handler. If next is wrapped with [AllowPathParameters],
+// paths with a semicolon pass.
 //
-// It also removes Upgrade headers for other protocols than websocket; see [InsecureAllowUpgrade]. It
-// panics if next is nil.
+// It also removes Upgrade headers for protocols other than websocket; see [InsecureAllowUpgrade].
+// It panics if next is nil.
 func RequirePlainPath(next http.Handler) http.Handler {
 	return &plainPath{notNil("RequirePlainPath", next), wraps[*pathParameters](next), wraps[*anyUpgrade](next)}
 }

@@ -69,6 +69,10 @@ func (p *hasScope) String() string { return "HasScope(" + strings.Join(p.scopes,
 // ViaScheme allows callers that one of the named schemes authenticated. Not(ViaScheme("basic"))
 // allows callers that another scheme authenticated. Both deny anonymous callers. ViaScheme panics
 // if there is no name.
+//
+// A misspelled name would make Not(ViaScheme(name)) allow everyone. So [Mux] panics when a route is
+// registered whose middleware has no scheme of that name, and [Audit] reports the route. They cannot
+// check a middleware with a scheme that is not an authn.Namer.
 func ViaScheme(names ...string) Permission {
 	if len(names) == 0 {
 		panic("authz: ViaScheme: no scheme (at least one is required)")
@@ -87,6 +91,23 @@ func (v viaScheme) Decide(a Access) (Decision, error) {
 }
 
 func (v viaScheme) String() string { return "ViaScheme(" + strings.Join(v, ", ") + ")" }
+
+// strangeScheme returns a name in a ViaScheme that no scheme of the middleware has, or "". A scheme
+// that is not an authn.Namer may write any name to Identity.Scheme; Middleware.Schemes has its Go type.
+func strangeScheme(guards []Permission, schemes []string) (name string) {
+	if slices.ContainsFunc(schemes, func(s string) bool { return strings.Contains(s, ".") }) {
+		return ""
+	}
+	mapLeaves(and(guards), func(p Permission) Permission {
+		if v, ok := p.(viaScheme); ok {
+			if i := slices.IndexFunc(v, func(s string) bool { return !slices.Contains(schemes, s) }); i >= 0 {
+				name = v[i]
+			}
+		}
+		return p
+	})
+	return name
+}
 
 // ScopeGrants returns a permission that maps a scope to the account permissions in p. If a
 // scope-limited identity has the scope and acts for a user, p is evaluated as if that user acted

@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// InsecureAllowUpgrade lets h see the header Upgrade for any protocol. [Mux] and [RequirePlainPath]
-// otherwise remove it, unless the protocol is websocket: after an upgrade to h2c, the client sends
-// whole requests to whatever h forwards to, for any path and with any header, and no permission
-// checks them. Removing it is safe, because a server may ignore an upgrade (RFC 9110, section 7.8).
+// InsecureAllowUpgrade passes the header Upgrade to h for any protocol. Without it, [Mux] and
+// [RequirePlainPath] remove the header unless the protocol is websocket. After an upgrade to h2c,
+// the client could send whole requests to the server to which h forwards, for any path and with any
+// header. No permission would check them. Removing the header is safe, because a server may ignore
+// an upgrade (RFC 9110, section 7.8).
 //
 // Use it only for a handler that implements the other protocol itself. It MUST NOT be used around a
 // reverse proxy. h is the handler of a Mux route, or of RequirePlainPath. It panics if h is nil.

@@ -182,7 +182,7 @@ func TestUpgradeIsNoWrite_attack_385(t *testing.T) {
 
 // RequireScopes does not treat a route as open if it denies anonymous callers by their scheme.
 func TestScopesBehindASchemeName_attack_385(t *testing.T) {
-	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}}, nil))
+	m := authz.NewMux(authn.New(authn.Chain{fixed{"token", alice}, nobody("basic")}, nil))
 	m.HandleFunc("GET /notes", say, authz.Not(authz.And(authz.ViaScheme("basic"), authz.Not(authz.ReadOnly))))
 	if routes := m.Routes(); len(routes) != 1 || !routes[0].NoScope {
 		t.Errorf("%+v", routes)

@@ -110,7 +110,7 @@ func TestReport(t *testing.T) {
 		"| oauth2, cached: ≤ 2 allocations more than the floor | +3 | missed |",
 		"| oauth2, cached: ≥ 5 × go-oauth2 with its store in memory | 10.0 (4.67–10.0) | met |",
 		"| oauth2, cached: ≥ 5 × fosite with its store in memory | 0.71 (0.67–0.77) | missed |",
-		"| every peer that does the same work is slower, cached (authenticate, authorize) | 1 of 2 are slower; not, as a multiple of our time: authenticate/oauth2 fosite 0.71 (0.67–0.77) | missed |",
+		"| authenticate and authorize, cached: every peer that does the same work is slower | 1 of 2 are slower; not, as a multiple of our time: authenticate/oauth2 fosite 0.71 (0.67–0.77) | missed |",
 		"| for information: login, refresh, revoke (nothing is cached) | 1 of 2 peers that do the same work are faster, as a multiple of our time: login/oauth2 quick 0.50 (0.50–0.50) | info |",
 		"| knox, requests/s, cached: ≥ 20 × Django | – | – |",
 	} {

@@ -54,7 +54,7 @@ func (r *Results) charts() map[string]*chart {
 		"endpoints.svg":    work("Login, refresh, revocation, authorization", "time, as a multiple of Vestibule's (of the floor's for authorization)", Login, Refresh, Revoke, Authorize),
 	}
 	if open := r.sample("gates", Open, Open); open != nil {
-		c := &chart{title: "HTTP, each gate in a process of its own", axis: "requests a second, relative to a server that checks nothing", more: true}
+		c := &chart{title: "HTTP, each contender in its own process", axis: "requests per second, relative to a server that checks nothing", more: true}
 		for _, g := range r.groups("gates") {
 			bars := barGroup{name: g}
 			for _, s := range r.group("gates", g) {
@@ -68,8 +68,8 @@ func (r *Results) charts() map[string]*chart {
 		}
 		all["http.svg"] = c
 	}
-	compare := &chart{title: "The comparison server", axis: "requests a second, relative to /api/open", more: true}
-	django := &chart{title: "Beside Django REST Framework", axis: "how many times as many requests a second as Django, or as fast alone", more: true}
+	compare := &chart{title: "The comparison server", axis: "requests per second, relative to /api/open", more: true}
+	django := &chart{title: "Compared with Django REST Framework", axis: "requests per second, or speed of only the authenticator, as a multiple of Django's", more: true}
 	for _, s := range Schemes {
 		one, two := barGroup{name: s}, barGroup{name: s}
 		add := func(g *barGroup, name string, a, b *Sample, kind string) {

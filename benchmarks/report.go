@@ -26,44 +26,48 @@ func (r *Results) Report(dir string) error {
 func (r *Results) markdown() string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	p("---\ntitle: Benchmarks\ndescription: Vestibule beside its peers and a live Django REST Framework, written by make bench.\nkind: reference\naudience: developer\n---\n")
+	p("---\ntitle: Benchmarks\ndescription: Vestibule compared with other Go libraries and a live Django REST Framework, measured by make bench.\nkind: reference\naudience: developer\n---\n")
 	p("# Benchmarks\n")
-	p("Written by `make bench`; the raw values are in [results.json](results.json). Times and rates are ratios of values that were")
-	p("measured in the same seconds of one run: the median of %d rounds, with the minimum and the maximum in brackets. The programs", r.Rounds)
-	p("take turns of %s. Before the run, each has shown that it accepts the right credential and no other. Measurements without a", r.Slot)
-	p("server count the processor time of the whole process with garbage collection. Measurements with a server count requests a second.")
-	p("A dash (–) means that there is no measurement. The charts' scales are logarithmic.\n")
-	p("\"vestibule\" is this module with the store in memory, \"SQLite\" with that database, and \"cached\" with `storage/cached` in front of")
-	p("SQLite. So \"cached\" can be faster than \"vestibule\", which queries its store each time.\n")
-	p("%s; commit %s; %s; %s; load average before the run %s. If other programs ran at the same time, the figures are provisional.\n", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.Load)
+	p("`make bench` writes this page; the raw values are in [results.json](results.json). Each figure compares two programs that were")
+	p("measured in the same seconds of one run. It is the median ratio of %d rounds, with the minimum and the maximum in brackets. The", r.Rounds)
+	p("programs take turns of %s. Before the run, each program must accept the right credential and reject others. Measurements without", r.Slot)
+	p("a server count the processor time of the whole process, including garbage collection. Measurements with a server count requests")
+	p("per second. A dash (–) means that there is no measurement. The charts' scales are logarithmic.\n")
+	p("These names are used below:\n")
+	p("- \"vestibule\" is this module with its store in memory.")
+	p("- \"vestibule, SQLite\" is this module with a SQLite database.")
+	p("- \"vestibule, cached\" has `storage/cached` in front of SQLite. It can be faster than \"vestibule\", which queries its store for each request.")
+	p("- The \"floor\" is a hand-written check without a library, and the lower limit for the cost of a check. It looks up a digest of the same credential in a map and stores a context value.")
+	p("- A \"peer\" is another Go library that does a similar task.\n")
+	p("%s; commit %s; %s; %s; load average before the run %s. If the load was high, other programs ran at the same time, and the figures are provisional.\n", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.Load)
 	for _, s := range r.Skipped {
 		p("Not measured: %s\n", s)
 	}
 	p("## Targets\n")
-	p("≤ and ≥ show which direction is better; a row with \"info\" has no target.\n")
+	p("≤ and ≥ show which direction is better. `/api/open` is a route of the server without authentication. A row with \"info\" has no target.\n")
 	p("| target | measured | |\n|---|---|---|")
 	for _, v := range r.Verdicts() {
 		p("| %s | %s | %s |", v.Target, v.Measured, v.State)
 	}
 	p("\n## One prepared request\n")
-	p("A request passes middleware to a handler that reads the caller. Vestibule's requests pass a chain of all six schemes and a guard")
-	p("with a scope, which is more work than one parser. The floor is a hand-written check: a digest of the same credential, a map and")
-	p("a context value. Times are multiples of the floor's time, and allocations are those above the floor's: less is better.\n")
+	p("A request passes through middleware to a handler that reads the caller. In Vestibule, it passes through a chain of all six schemes")
+	p("and a guard with a scope, which is more work than one parser. Times are multiples of the floor's time. Allocations are those in")
+	p("addition to the floor's. Less is better.\n")
 	p("![One prepared request](authenticate.svg)\n")
 	r.tables(p, string(Authenticate), "floor", true)
 	p("## Login, refresh, revocation, authorization\n")
-	p("Measured at the endpoint, if there is one, with stores in memory. Checking the password costs nothing here. The notes say what")
-	p("a peer does not do. Times are multiples of Vestibule's time, and for authorization of the floor's time: less is better. A value")
-	p("below 1 is faster than Vestibule.\n")
+	p("If a library has an endpoint, the endpoint is measured. All stores are in memory, and checking the password costs nothing here. The")
+	p("notes say what a peer does not do. Times are multiples of Vestibule's time, so a value below 1 is faster than Vestibule. For")
+	p("authorization, they are multiples of the floor's time. Less is better.\n")
 	p("![Login, refresh, revocation, authorization](endpoints.svg)\n")
 	for _, k := range []Kind{Login, Refresh, Revoke, Authorize} {
 		r.tables(p, string(k), "", false)
 	}
 	if r.groups("gates") != nil {
-		p("## HTTP, each gate in a process of its own\n")
-		p("%d connections stay open, on this machine; the server and its client share the cores. Requests a second, relative to a server", Conns)
-		p("that checks nothing. More is better.\n")
-		p("![HTTP, each gate in a process of its own](http.svg)\n")
+		p("## HTTP, each contender in its own process\n")
+		p("The table shows requests per second, relative to a server that checks nothing. More is better. The client uses %d connections, which", Conns)
+		p("stay open. It runs on the same machine and shares the cores with the server.\n")
+		p("![HTTP, each contender in its own process](http.svg)\n")
 		p("| scheme | contender | × open | |\n|---|---|---|---|")
 		open := r.sample("gates", Open, Open)
 		for _, g := range r.groups("gates") {
@@ -115,10 +119,10 @@ func (r *Results) servers(p func(string, ...any)) {
 		return
 	}
 	p("## The comparison server")
-	p("\n`examples/compare` on SQLite with %d users. Requests a second of `/api/profile` through the chain of all schemes,", size)
-	p("relative to `/api/open` without a credential: more is better. JWTs are signed with HS256 (`-jwt-alg HS256`). The default is EdDSA,")
-	p("whose check would take most of the time without the cache. Basic without a cache is not measured, because each request would")
-	p("compute a password hash.\n")
+	p("\nThe server is `examples/compare` on SQLite with %d users. The table shows requests per second of `/api/profile`, through the chain", size)
+	p("of all schemes, relative to `/api/open` without a credential. More is better. JWTs are signed with HS256 (`-jwt-alg HS256`), because")
+	p("a check of the default, EdDSA, would take most of the time without the cache. Basic without a cache is not measured, because each")
+	p("request would compute a password hash.\n")
 	p("![The comparison server](compare.svg)\n")
 	p("| scheme | -cache 30s | -cache off |\n|---|---|---|")
 	part := func(group, scheme string) string {
@@ -135,12 +139,12 @@ func (r *Results) servers(p func(string, ...any)) {
 	if r.sample("servers", DjangoServer, Open) == nil {
 		return
 	}
-	p("## Beside Django REST Framework\n")
+	p("## Compared with Django REST Framework\n")
 	p("A Django project under gunicorn (`%s`) gives the same answer, on SQLite", strings.Join(gunicornArgs(), " "))
-	p("with the same number of users. The columns are the requests a second, and the speed of the authenticator alone, relative to")
-	p("Django: more is better. Django's authenticator is one class; Vestibule's is the chain of all six schemes and a guard. Both sign")
-	p("JWTs with HS256. An open path has no authenticator.\n")
-	p("![Beside Django REST Framework](django.svg)\n")
+	p("with the same number of users. The columns show requests per second, and the speed of only the authenticator, relative to Django.")
+	p("More is better. Django's authenticator is one class; Vestibule's is the chain of all six schemes and a guard. Both sign JWTs with")
+	p("HS256. The row \"open\" is a path without an authenticator.\n")
+	p("![Compared with Django REST Framework](django.svg)\n")
 	p("| scheme | requests/s, cached | requests/s, uncached | alone, cached | alone, uncached |\n|---|---|---|---|---|")
 	times := func(a, b *Sample) string {
 		if a == nil || b == nil {

@@ -17,7 +17,8 @@ type Shape interface {
 	Valid(text string) bool
 	// Fits reports whether text may be Valid. It must be fast.
 	Fits(text string) bool
-	// HasPrefix reports whether text has the prefix of the scheme's tokens, Valid or not.
+	// HasPrefix reports whether text has the prefix of the scheme's tokens, even if it is not
+	// Valid.
 	HasPrefix(text string) bool
 	// Claim returns the format of the tokens with a keyword of Authorization.
 	Claim(keyword string) authn.CredentialFormat

@@ -16,17 +16,17 @@ const (
 	surplusTimeout = 5 * time.Second
 )
 
-// EndSurplus revokes sessions, logins or tokens of a subject that has more than most of them. Call
-// it after a login. The login always succeeds; credentials that could not be revoked are revoked by
-// the next call. With [NoLimit] it does nothing.
+// EndSurplus revokes credentials of a subject, such as sessions or tokens, until no more than the
+// number most remain. Call it after a login. An error does not undo the login, and the next call
+// revokes the credentials that remained. If most is [NoLimit], it does nothing.
 //
 // The functions:
 //   - count returns the number of the subject's credentials, or a larger number. list is called
 //     only if the count is above most. If count is nil, because the store cannot count, list is
 //     always called.
 //   - list returns up to limit credentials of the subject. Those to keep come first.
-//   - kept reports credentials that are neither counted nor revoked, such as the new one, for which
-//     EndSurplus makes room.
+//   - kept reports whether a credential must be neither counted nor revoked, such as the new one.
+//     EndSurplus leaves room for one such credential.
 //   - end revokes one credential.
 //
 // EndSurplus takes at most 5 seconds, and continues if ctx is canceled. It returns the error of

@@ -27,9 +27,9 @@ type Uses struct {
 func NewUses(clock func() time.Time) *Uses { return &Uses{elapsed: elapsed.New(clock)} }
 
 // Write calls write with a context that is canceled after one second, and returns its result.
-// Within one second after a failure it does not call write and returns false. Log an error, and let
-// the request continue. If the request was canceled, the error is nil, because the store did not
-// fail.
+// Within one second after a failure it does not call write and returns false. If Write returns an
+// error, log it and let the request continue. If the request was canceled, the error is nil,
+// because the store did not fail.
 func (u *Uses) Write(ctx context.Context, write func(context.Context) (bool, error)) (written bool, err error) {
 	if u.elapsed.Now() < time.Duration(u.pause.Load()) {
 		return false, nil

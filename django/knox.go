@@ -1,6 +1,6 @@
 // Package django reads data of Django applications, so that users stay logged in when an API moves
 // to Go. [KnoxHash] verifies the tokens of django-rest-knox. Package authn/password verifies
-// Django's password hashes, and package jose tokens of djangorestframework-simplejwt.
+// Django's password hashes, and package jose verifies tokens of djangorestframework-simplejwt.
 package django
 
 import (
@@ -31,14 +31,16 @@ const (
 
 // KnoxHash computes the digests of one Knox table, which depend on the release and on the setting
 // SECURE_HASH_ALGORITHM. Create it with [NewKnoxHash]. It never tries another release or algorithm,
-// so rows of others do not match. It is safe for concurrent use; the zero value is invalid.
+// so rows of other releases and algorithms do not match. It is safe for concurrent use; the zero
+// value is invalid.
 type KnoxHash struct {
 	version KnoxVersion
 	new     func() hash.Hash
 }
 
-// NewKnoxHash returns the hash for a release and an algorithm as hashlib names it: "sha512" (also
-// ""), "sha256", "sha3_512" or "blake2b". It returns an error for an unknown version or algorithm.
+// NewKnoxHash returns the hash for a release and an algorithm. The name of the algorithm is its
+// name in Python's hashlib: "sha512" (also ""), "sha256", "sha3_512" or "blake2b". It returns an
+// error for an unknown version or algorithm.
 func NewKnoxHash(v KnoxVersion, algorithm string) (KnoxHash, error) {
 	if v < Knox41 || v > Knox5 {
 		return KnoxHash{}, fmt.Errorf("django: NewKnoxHash: unknown version %d (Knox41, Knox42 or Knox5)", v)

@@ -7,13 +7,13 @@
 // fetches those of another issuer. The first two also sign.
 //
 // The signatures are computed by golang-jwt. Its parser is not used, because this package decodes
-// strictly: two programs can never read different things in the same token. Before any claim is
-// used, it rejects
+// more strictly, so that two programs never read the same token in different ways. Before any claim
+// is used, it rejects
 //   - a JSON name that occurs twice or in another case ("SUB")
-//   - data after the end
-//   - base64url with a second spelling
+//   - data after the end of the JSON text
+//   - base64url text that is not in its canonical form
 //   - an unsupported header such as "crit"
-//   - an algorithm that is not the key's
+//   - an algorithm other than the key's own
 //
 // The key formats, the key sources and the decoder are in one package because they share the list
 // of accepted keys and algorithms.

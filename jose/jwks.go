@@ -19,8 +19,8 @@ import (
 // [ParseOfferedJWKS].
 //
 // A key that names no algorithm is used for the one allowed algorithm that fits it. ParseJWKS skips
-// a key if several algorithms fit, if its type or use is another or unknown, or if it has no ID.
-// Names are case-sensitive, and private members are ignored.
+// a key if several algorithms fit, if its type is not supported, if its "use" or "key_ops" excludes
+// verification, or if it has no ID. Names are case-sensitive, and private members are ignored.
 //
 // It returns an error if the set as a whole cannot be parsed, has more than 64 keys, or has a key
 // ID twice.

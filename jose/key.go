@@ -52,8 +52,7 @@ type Key struct {
 //   - bytes that begin or end with white space, such as a file with a line break
 //   - one byte repeated
 //   - anything that looks like a key file: PEM, DER, a certificate, a JWK or JWK Set, an SSH key or
-//     the output of openssl, also quoted or encoded as a data: URL, base64 or hex, or several of
-//     these nested
+//     the output of openssl. This includes quoted, base64, hex and data: URL forms, even nested
 //
 // Public keys are refused because anyone can know them: a verifier that used one as a secret would
 // accept tokens that anyone signed (RFC 8725, section 2.1).

@@ -44,9 +44,10 @@ type RemoteOptions struct {
 	Clock func() time.Time
 }
 
-// RemoteKeySet holds the published keys of another issuer. It fetches them on first use, when they
-// are older than MaxAge, and, at most once per MinInterval, for a key ID that it does not have. A
-// token never determines the address. It is safe for concurrent use and starts no goroutine.
+// RemoteKeySet holds the published keys of another issuer. It fetches the keys on first use and
+// when they are older than MaxAge. It also fetches them for an unknown key ID, at most once per
+// MinInterval. A token never determines the address. It is safe for concurrent use and starts no
+// goroutine.
 type RemoteKeySet struct {
 	url    string
 	opts   RemoteOptions

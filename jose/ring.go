@@ -13,8 +13,8 @@ import (
 type KeySource interface {
 	// Keys returns the key with that ID and algorithm. If kid is "", it returns all keys of the
 	// algorithm; verification then requires exactly one. An empty result means that the key is
-	// unknown. An error means that the source could not find out. Implement [Versioned] too if the
-	// keys can change and verified tokens may be cached.
+	// unknown. An error means that the source could not determine the keys. Implement [Versioned]
+	// too if the keys can change and verified tokens may be cached.
 	Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error)
 }
 
@@ -69,7 +69,7 @@ func (r *KeySet) SigningAlgorithm() Algorithm { return r.keys[0].alg }
 // empty, the token has no "typ", and only [Token.VerifyUntyped] accepts it.
 //
 // It returns an error if the key cannot sign, if typ is not printable ASCII, or if [Decode] would
-// reject the token: it is longer than [MaxToken] or its claims are not strict JSON.
+// reject the token because it is longer than [MaxToken] or its claims are not strict JSON.
 func (r *KeySet) Sign(_ context.Context, typ string, claims []byte) (string, error) {
 	return r.keys[0].token(typ, claims)
 }

@@ -20,8 +20,8 @@ type TimedKey struct {
 	// UndecryptableID is the ID of a stored key that cannot be decrypted; Key is nil then. Such a
 	// key does not sign. Verifying a token with this key ID returns an error, not an ErrInvalid.
 	UndecryptableID string
-	// SignsFrom is when the key begins to sign. Before, it is published and verifies, so that all
-	// verifiers know it in time.
+	// SignsFrom is when the key begins to sign. Before that time, the key is published and
+	// verifies, so that all verifiers know it in time.
 	SignsFrom time.Time
 	// Expires is when the key no longer verifies or signs.
 	Expires time.Time

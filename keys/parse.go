@@ -12,7 +12,7 @@ import (
 
 // Parse parses master keys, newest first. Data of exactly 32 bytes is one raw key. Otherwise each
 // line holds one key in 64 hexadecimal digits; empty lines and lines that begin with # are skipped.
-// The errors are those of [NewRing], and one for a malformed line. No error quotes the input.
+// It returns the errors of [NewRing], and an error for a malformed line. No error quotes the input.
 func Parse(data []byte) (*Ring, error) {
 	if len(data) == Size {
 		return NewRing(data)

@@ -107,14 +107,14 @@ func (a *Account) KeptUser() any {
 	return c.with(a.perms.store, true, a.perms.scoped)
 }
 
-// Itself returns a. Callers use it to find out that a type embeds *Account. They then do not use
-// the optional methods of the embedded account, which would bypass the methods that the type
+// Itself returns a. Callers use it to find out whether a type embeds *Account. If so, they do not
+// call the optional methods of the embedded account, which would bypass the methods that the type
 // overrides; see [Itself].
 func (a *Account) Itself() any { return a }
 
 // RolesByScope returns the roles of the account, even if the identity is limited to scopes (Roles
 // is nil then). Call it only if a scope of the identity is mapped to a role, as authz.ScopeGrants
-// does. The caller can modify the list of a limited account.
+// does. For an account limited to scopes, the caller can modify the list.
 func (a *Account) RolesByScope() []string {
 	if a.perms != nil && a.perms.scoped {
 		return slices.Clone(a.perms.roles)

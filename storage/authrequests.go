@@ -25,7 +25,7 @@ type AuthRequest struct {
 // Expired reports whether the request has expired at now.
 func (a *AuthRequest) Expired(now time.Time) bool { return !now.Before(a.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep the request.
+// Check returns ErrInvalid, with the reason, if the request cannot be stored.
 func (a *AuthRequest) Check() error {
 	var end error
 	switch {
@@ -46,7 +46,7 @@ type AuthRequests interface {
 	// ErrNotFound if there is none.
 	AuthRequestByDigest(ctx context.Context, d Digest) (AuthRequest, error)
 	// ConsumeAuthRequest deletes the request. If there is none, or it was already consumed, it
-	// returns ErrNotFound. Of concurrent calls one succeeds. The caller checks whether the request
-	// has expired.
+	// returns ErrNotFound. Of several concurrent calls, one succeeds. The caller checks whether the
+	// request has expired.
 	ConsumeAuthRequest(ctx context.Context, d Digest) error
 }

@@ -19,8 +19,11 @@ const (
 )
 
 // BlockKeyOf returns the key for an ID of a kind and an issuer. The length of each text is hashed
-// too, so different arguments give different keys. For BlockSID use the issuer "", because family
-// IDs are unique in a store. An empty id returns the zero key, which is never blocked.
+// too, so different arguments give different keys. An empty id returns the zero key, which is never
+// blocked.
+//
+// For BlockSID and a family of this store use the issuer "", because family IDs are unique in a
+// store. For the claim "sid" of another issuer's token use that issuer.
 func BlockKeyOf(kind, issuer, id string) BlockKey {
 	if id == "" {
 		return BlockKey{}
@@ -50,8 +53,8 @@ type TokenStatus struct {
 // Blocklist stores access tokens that are rejected before they expire. Without it, signed access
 // tokens are verified without a store.
 type Blocklist interface {
-	// Block blocks the keys that are not zero until a time. A key that is already blocked for
-	// longer stays blocked for longer.
+	// Block blocks the keys that are not zero until a time. A key that is already blocked until a
+	// later time stays blocked until then.
 	Block(ctx context.Context, until time.Time, keys ...BlockKey) error
 	// TokenStatusOf reports whether one of the keys is blocked, and returns the subject's epoch (0
 	// for an unknown subject), in one round trip. An entry counts until Prune removes it.

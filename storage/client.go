@@ -31,10 +31,10 @@ func (c *Client) CreatedMicros() int64 {
 	return c.Created.UnixMicro()
 }
 
-// Epoch returns the version of the client, which its signed access tokens carry if they have no
-// user. It is the later of Created and Revoked, in microseconds since 1970. Such a token is not
-// stored. It is accepted only while the client has the same epoch, so deleting or disabling the
-// client revokes it permanently.
+// Epoch returns the version of the client. A signed access token of the client carries this version
+// if it has no user. It is the later of Created and Revoked, in microseconds since 1970. Such a
+// token is not stored. It is accepted only while the client has the same epoch, so deleting or
+// disabling the client revokes it permanently.
 func (c *Client) Epoch() int64 {
 	if c.Revoked.IsZero() {
 		return c.CreatedMicros()

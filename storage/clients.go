@@ -48,7 +48,7 @@ type Client struct {
 	// machine can use.
 	Trusted bool
 	// Disabled clients can do nothing. If UpdateClient disables or enables a client, it permanently
-	// revokes what the client has.
+	// revokes the client's grants and tokens.
 	Disabled bool
 	// Created is when the client was created. Always set it: if a client is deleted and another one
 	// gets its ID, the different Created makes the signed access tokens of the deleted client
@@ -69,10 +69,10 @@ const NoExpiry time.Duration = -1
 // UnusedClients of a store: 30 days if option is 0, and NoExpiry if it is negative.
 //
 // A client is unused if it registered itself (Registration) and has no code, family, consent,
-// access token, device grant or request. A used code stays until Code.Kept, the maximum lifetime of
-// its grant, and so does its client: 90 days after the last login with the defaults of a server.
-// Clients with Trusted or Serves are never removed. Neither are clients with the grant
-// client_credentials, because their tokens leave no record.
+// access token, device grant or request. A used code, and therefore its client, stays until
+// Code.Kept, the end of the maximum lifetime of its grant. With the defaults of a server, this is
+// 90 days after the last login. Clients with Trusted or Serves are never removed. Clients with the
+// grant client_credentials are not removed either, because their tokens leave no record.
 func UnusedClientAge(option time.Duration) time.Duration {
 	switch {
 	case option < 0:
@@ -86,7 +86,7 @@ func UnusedClientAge(option time.Duration) time.Duration {
 // Public reports whether the client is public: it cannot keep a secret.
 func (c *Client) Public() bool { return c.Method == "none" }
 
-// Check returns ErrInvalid, with the reason, if no store can keep the client.
+// Check returns ErrInvalid, with the reason, if the client cannot be stored.
 func (c *Client) Check() error {
 	errs := []error{CheckID("client id", c.ID), checkText("client name", c.Name), CheckID("authentication method", c.Method)}
 	size := len(c.Keys)
@@ -133,10 +133,10 @@ type Clients interface {
 	// ErrNotFound if there is no such client, and ErrInvalid if c.Check rejects c.
 	//
 	// If the client was disabled before the call, or the call disables it, the call also changes
-	// Revoked and removes the client's codes, tokens, families, device grants, requests and
-	// consents, as DeleteClient does. So a client that is enabled again has none of its old
-	// records. If a call that enables a client fails, the client stays disabled. A new secret or
-	// new keys remove nothing.
+	// Revoked. Like DeleteClient, it then removes the client's codes, tokens, families, device
+	// grants, requests and consents. So a client that is enabled again has none of its old records.
+	// If a call that enables a client fails, the client stays disabled. A new secret or new keys
+	// remove nothing.
 	//
 	// UpdateClient overwrites concurrent changes, for example a change of Disabled. Use
 	// [ChangeClient], which reads the client in the same transaction, or SetClientDisabled.

@@ -2,9 +2,9 @@ package storage
 
 import "time"
 
-// A record that was created while a clock was ahead stays valid for longer than its lifetime once
-// the clock is right. Schemes therefore reject records whose time of creation lies further in the
-// future than the clocks may differ.
+// If a clock was ahead when a record was created, the record stays valid for longer than its
+// lifetime after the clock is corrected. Schemes therefore reject records whose time of creation
+// lies further in the future than the clocks may differ.
 const (
 	// ClockSkew is the maximum difference between the clocks of processes that share a store. It
 	// applies to records that live for minutes: codes, pushed requests, pending pages, links,

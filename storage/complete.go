@@ -1,6 +1,6 @@
 package storage
 
-// Complete is a store that implements every interface, such as those of packages memory and
+// Complete is a store that implements every interface, such as the stores of packages memory and
 // gormstore. In your own code, require only the interfaces that you use, because other stores may
 // lack some.
 type Complete interface {

@@ -21,7 +21,7 @@ type Consent struct {
 // Expired reports whether the consent has expired at now.
 func (c *Consent) Expired(now time.Time) bool { return !now.Before(c.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep c.
+// Check returns ErrInvalid, with the reason, if c cannot be stored.
 func (c *Consent) Check() error {
 	var end error
 	if c.Expires.IsZero() {

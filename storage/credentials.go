@@ -32,8 +32,8 @@ type Credential struct {
 	Created time.Time
 	// Expires is when the credential expires; zero means never.
 	Expires time.Time
-	// LastUsed is the time of the last recorded use, with the precision of the scheme's interval;
-	// zero means never.
+	// LastUsed is the time of the last recorded use; zero means never. Schemes record at most one
+	// use per interval, such as a minute.
 	LastUsed time.Time
 	// TTL is the time from a use to the new Expires; 0 means that a use does not change Expires.
 	TTL time.Duration
@@ -48,7 +48,7 @@ func (c *Credential) Expired(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
 
-// Check returns ErrInvalid, with the reason, if no store can keep c.
+// Check returns ErrInvalid, with the reason, if c cannot be stored.
 func (c *Credential) Check() error {
 	var size error
 	if len(c.Data) > MaxDataBytes {
@@ -95,8 +95,8 @@ type CredentialLimit struct {
 	Now time.Time
 }
 
-// Credentials is what a scheme needs to issue, accept and revoke credentials of its purpose. A
-// malformed purpose is treated as a purpose without credentials; only CreateCredential returns an
+// Credentials issues, finds and revokes credentials for a scheme, each under the scheme's purpose.
+// A malformed purpose is treated as a purpose without credentials; only CreateCredential returns an
 // error for it.
 type Credentials interface {
 	// CredentialByDigest returns the credential of that purpose, expired or not, and its account
@@ -116,18 +116,18 @@ type Credentials interface {
 	//     that ID.
 	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use. If the credential exists, has not expired at used, and has a
-	// LastUsed not later than before (or zero), it sets LastUsed to used and Expires to expires,
-	// and returns true. Expires never moves back or beyond Max; a zero expires leaves it unchanged.
-	// Of concurrent calls one writes.
+	// TouchCredential records a use. If the credential exists, has not expired at the time used,
+	// and was not used after the time before, it sets LastUsed to used and Expires to expires, and
+	// returns true. Expires never moves back or beyond Max. If the argument expires is zero,
+	// Expires does not change. Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than used, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the credential only if LastUsed is later than used and not
-	// later than before. It sets Expires to expires even if that moves it back, unless one of the
-	// two is zero.
+	// clock was ahead. Then it changes the credential only if LastUsed is between the two times:
+	// later than used, and not later than before. It sets Expires to expires even if that moves
+	// Expires back, unless its old or new value is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
-	// ErrNotFound if there is none, also if it was deleted before.
+	// ErrNotFound if there is none or it was already deleted.
 	DeleteCredential(ctx context.Context, purpose, subject, id string) error
 }
 

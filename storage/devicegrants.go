@@ -57,8 +57,8 @@ type DeviceGrant struct {
 	Polled   time.Time
 	Slow     bool
 	State    DeviceState
-	// Subject is the user who decided, with that epoch, having logged in at AuthTime; "" means not
-	// yet.
+	// Subject is the user who decided; "" if no user has decided yet. Epoch is the user's epoch at
+	// the decision, and AuthTime the time of the user's login.
 	Subject          string
 	Epoch            int64
 	AuthTime         time.Time
@@ -68,7 +68,7 @@ type DeviceGrant struct {
 // Expired reports whether the grant has expired at now.
 func (g *DeviceGrant) Expired(now time.Time) bool { return !now.Before(g.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep g.
+// Check returns ErrInvalid, with the reason, if g cannot be stored.
 func (g *DeviceGrant) Check() error {
 	var end error
 	switch {
@@ -95,11 +95,12 @@ type DeviceDecision struct {
 
 // DeviceGrants stores device grants. Expired ones stay until they are pruned.
 type DeviceGrants interface {
-	// CreateDeviceGrant inserts g as pending and never polled. It returns ErrStale if its client is
-	// absent or disabled, ErrConflict if one of its codes exists, and ErrInvalid if g.Check rejects
-	// g.
+	// CreateDeviceGrant inserts g as a pending grant that was never polled. It returns ErrStale if
+	// its client is absent or disabled, ErrConflict if one of its codes exists, and ErrInvalid if
+	// g.Check rejects g.
 	CreateDeviceGrant(ctx context.Context, g DeviceGrant) error
-	// DeviceGrantByUserCode returns the grant, decided and expired or not, or ErrNotFound.
+	// DeviceGrantByUserCode returns the grant, even if it was decided or has expired. If there is
+	// none, it returns ErrNotFound.
 	DeviceGrantByUserCode(ctx context.Context, code MAC) (DeviceGrant, error)
 	// DecideDeviceGrant approves or denies a grant, in one change. It returns ErrNotFound if there
 	// is no such grant, and ErrConflict if it was already decided or has expired. It returns
@@ -113,7 +114,7 @@ type DeviceGrants interface {
 	PollDeviceGrant(ctx context.Context, d Digest, client string, now time.Time) (DeviceGrant, error)
 	// ConsumeDeviceGrant marks an approved grant as claimed. It returns ErrConflict if the grant
 	// was already claimed, is not approved, or has expired, and ErrNotFound if there is none. Of
-	// concurrent calls one succeeds. CreateFamily checks the subject's epoch.
+	// several concurrent calls, one succeeds. CreateFamily checks the subject's epoch.
 	ConsumeDeviceGrant(ctx context.Context, d Digest, now time.Time) error
 	// DeleteDeviceGrants deletes the client's grants that the subject approved and that are not
 	// claimed, if there are any.

@@ -12,7 +12,7 @@ type LoggedOut struct {
 	// StaticTokens, Credentials and Sessions are the numbers of deleted records.
 	StaticTokens, Credentials, Sessions int
 	// Uncleaned joins the errors of failed deletions. The records that remain are invalid anyway,
-	// so only log it.
+	// so it is enough to log the error.
 	Uncleaned error
 }
 
@@ -20,15 +20,16 @@ type LoggedOut struct {
 // BumpEpoch. (The password itself, and so HTTP Basic, keeps working.) The revocation is complete
 // when it returns. An error is the error of BumpEpoch, and nothing was revoked.
 //
-// Then it deletes the subject's static token, credentials and sessions from s and from others, if
-// they store them. Others are additional stores, such as one for sessions. A failed deletion is
-// reported in Uncleaned only. A login at the same moment may have to be repeated.
+// Then it deletes the subject's static token, credentials and sessions from s and from the stores
+// in others, as far as they have such records. others are additional stores, such as one for
+// sessions. A failed deletion is reported in Uncleaned only. A login at the same moment may have to
+// be repeated.
 //
 // Refresh families, codes, access tokens and one-time tokens have the old epoch, too; Prune deletes
 // them later. To reach records in other tables, use an [EndedFunc].
 //
 // SetPassword, ChangePassword, SetActive and DeleteUser of [Accounts] revoke in their own change.
-// Do not call LogoutEverywhere in addition.
+// You do not need to call LogoutEverywhere after them.
 func LogoutEverywhere(ctx context.Context, s Subjects, subject string, others ...any) (out LoggedOut, err error) {
 	if out.Epoch, err = s.BumpEpoch(ctx, subject); err != nil {
 		return LoggedOut{}, err

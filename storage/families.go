@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// Family is a token family: one login or grant with all its tokens. Its refresh tokens replace each
-// other, so that one of them is unclaimed. Its access tokens carry the family's ID as "sid".
+// Family is a token family: one login or grant with all its tokens. Each refresh token is exchanged
+// (claimed) for the next one, so only the last one is unclaimed. Its access tokens carry the
+// family's ID as "sid".
 type Family struct {
 	// ID is random and not a secret.
 	ID string
-	// Purpose separates the families of one scheme or issuer from those of others.
+	// Purpose separates the families of different schemes and issuers.
 	Purpose string
 	Subject string
 	// Client is the OAuth 2.0 client; "" if there is none.
@@ -44,7 +45,7 @@ type Family struct {
 // MaxDataBytes is the maximum length of Family.Data, in bytes.
 const MaxDataBytes = 16 << 10
 
-// Check returns ErrInvalid, with the reason, if no store can keep f.
+// Check returns ErrInvalid, with the reason, if f cannot be stored.
 func (f *Family) Check() error {
 	if len(f.Data) > MaxDataBytes {
 		return fmt.Errorf("%w: data of %d bytes (at most %d)", ErrInvalid, len(f.Data), MaxDataBytes)
@@ -77,8 +78,8 @@ func checkText(what, s string) error {
 	return CheckID(what, s)
 }
 
-// Refresh is a refresh token of a family. A claimed one stays until the family's absolute expiry,
-// so that reuse is detected.
+// Refresh is a refresh token of a family. A claimed token is kept until the family's absolute
+// expiry, so that reuse is detected.
 type Refresh struct {
 	Digest  Digest
 	Family  string
@@ -87,8 +88,8 @@ type Refresh struct {
 	Expires time.Time
 	// Claimed is when the token was exchanged, by the store's clock; zero means not yet.
 	Claimed time.Time
-	// Sealed is the encrypted response of the exchange, which only the token's text decrypts. It is
-	// kept during the grace period, while the request can be repeated.
+	// Sealed is the encrypted response of the exchange. It can be decrypted only with the token's
+	// text. It is kept during the grace period, while the request can be repeated.
 	Sealed []byte
 	// SealedUntil is the end of the grace period.
 	SealedUntil time.Time
@@ -102,7 +103,7 @@ type RefreshState struct {
 	Family  Family
 	// User is the family's subject with its current epoch.
 	User User
-	// SuccessorClaimed means that the token which replaced this one was exchanged, too.
+	// SuccessorClaimed means that the token that replaced this one was also exchanged.
 	SuccessorClaimed bool
 	// Now is the time of the store's clock.
 	Now time.Time
@@ -138,13 +139,14 @@ func MaxExchanges(age time.Duration) int64 {
 type Families interface {
 	// CreateFamily inserts a family and its first refresh token. Errors change nothing:
 	//
-	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. If f.Client is
-	//     not "", also: the client is absent or disabled, or its Revoked is not f.ClientRevoked.
+	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. It is also
+	//     returned if f.Client is not "" and the client is absent or disabled, or its Revoked is
+	//     not f.ClientRevoked.
 	//   - ErrConflict: the ID or the digest exists.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
-	// RefreshByDigest returns a refresh token, claimed, expired and revoked or not, in one round
-	// trip. It returns ErrNotFound if it, its family or its account is absent.
+	// RefreshByDigest returns a refresh token in one round trip, even if it was claimed or revoked
+	// or has expired. It returns ErrNotFound if the token, its family or its account is absent.
 	RefreshByDigest(ctx context.Context, d Digest) (RefreshState, error)
 	// ClaimRefresh exchanges a refresh token, in one change: it marks the token as claimed now,
 	// stores Sealed, erases the sealed response of its predecessor, and inserts the successor. The
@@ -158,12 +160,13 @@ type Families interface {
 	//     when the successor is created.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// CloseGraceWindow records that tokens of the family's last exchange were used. It sets
-	// GraceClosed on the claimed token whose response is still sealed, if it was claimed at before
-	// or earlier. A family without such a token, or an absent family, is not an error.
+	// GraceClosed on the claimed token whose response is still stored, if the token was claimed no
+	// later than the time before. A family without such a token, or an absent family, is not an
+	// error.
 	CloseGraceWindow(ctx context.Context, family string, before time.Time) error
 	// EndFamily revokes a family, erases its sealed responses, and blocks its ID (the kind BlockSID
-	// of Blocklist) until blockUntil, in one change. Calling it again is not an error and blocks
-	// until the later time. It returns ErrNotFound if there is no such family.
+	// of Blocklist) until blockUntil, in one change. It can be called again; the ID is then blocked
+	// until the later of the two times. It returns ErrNotFound if there is no such family.
 	EndFamily(ctx context.Context, id string, blockUntil time.Time) error
 	// ListFamilies returns up to limit families of the subject that are not revoked and have its
 	// current epoch, including expired ones: the last created first, then by ID. It begins after a

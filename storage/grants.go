@@ -29,8 +29,8 @@ type Code struct {
 	Created  time.Time
 	// Expires is when the code can no longer be exchanged.
 	Expires time.Time
-	// Kept is until when the store keeps the code. ConsumeCode extends it, so that reuse is
-	// detected.
+	// Kept is the time until which the store keeps the code. ConsumeCode extends it, so that reuse
+	// is detected.
 	Kept time.Time
 	// Used means that the code was exchanged or invalidated. Family is the family that was issued
 	// from it; "" if there is none.
@@ -38,7 +38,7 @@ type Code struct {
 	Family string
 }
 
-// Check returns ErrInvalid, with the reason, if no store can keep c.
+// Check returns ErrInvalid, with the reason, if c cannot be stored.
 func (c *Code) Check() error {
 	var end error
 	switch {
@@ -59,14 +59,14 @@ type Codes interface {
 	// its epoch is not c.Epoch, or if the client is absent or disabled. It returns ErrConflict if
 	// the digest exists, and ErrInvalid if c.Check rejects c.
 	CreateCode(ctx context.Context, c Code) error
-	// CodeByDigest returns the code, used and expired or not, and the account of its subject with
-	// its current epoch. It returns ErrNotFound if either is absent.
+	// CodeByDigest returns the code, even if it was used or has expired, and the account of its
+	// subject with its current epoch. It returns ErrNotFound if either is absent.
 	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
 	// ConsumeCode marks the code as used and records the family for which it was exchanged (""
-	// means none). If Code.Kept is before kept, it becomes kept, so a code that is never exchanged
-	// need not be stored as long. It returns ErrConflict if the code was used before, and
-	// ErrNotFound if there is none. Of concurrent calls one succeeds. The caller checks whether the
-	// code has expired.
+	// means none). If Code.Kept is before kept, it is set to kept. So a code that is never
+	// exchanged is stored for a shorter time. It returns ErrConflict if the code was used before,
+	// and ErrNotFound if there is none. Of several concurrent calls, one succeeds. The caller
+	// checks whether the code has expired.
 	ConsumeCode(ctx context.Context, d Digest, family string, kept time.Time) error
 	// DeleteCodes deletes the subject's unused codes for the client, if there are any. Used codes
 	// stay, so that reuse is detected.
@@ -100,7 +100,7 @@ type AccessToken struct {
 // Expired reports whether the token has expired at now.
 func (t *AccessToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep t.
+// Check returns ErrInvalid, with the reason, if t cannot be stored.
 func (t *AccessToken) Check() error {
 	var end error
 	switch {
@@ -124,8 +124,8 @@ type AccessState struct {
 
 // AccessTokens stores opaque access tokens, and the status of signed ones.
 type AccessTokens interface {
-	// AccessByDigest returns the token, expired and revoked or not, in one round trip. It returns
-	// ErrNotFound if the token, its client, or the account of its subject is absent.
+	// AccessByDigest returns the token in one round trip, even if it was revoked or has expired. It
+	// returns ErrNotFound if the token, its client, or the account of its subject is absent.
 	AccessByDigest(ctx context.Context, d Digest) (AccessState, error)
 	// CreateAccess inserts t. Errors:
 	//
@@ -147,8 +147,8 @@ type AccessTokens interface {
 	// was disabled is not valid after the client is enabled again. It returns ErrNotFound if the
 	// account of the subject is absent.
 	SignedAccessStatus(ctx context.Context, client, family, subject string, keys BlockKeys) (User, TokenStatus, error)
-	// DeleteAccess deletes the token. It returns ErrNotFound if there is none, also if it was
-	// deleted before.
+	// DeleteAccess deletes the token. It returns ErrNotFound if there is none or it was already
+	// deleted.
 	DeleteAccess(ctx context.Context, d Digest) error
 }
 

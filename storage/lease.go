@@ -3,7 +3,7 @@ package storage
 import "context"
 
 // Lease determines how long the result of a lookup can be reused without another lookup. Stores
-// that cache results, such as those of package cached, attach one; see [User.Lease].
+// that cache results, such as the stores of package cached, attach a lease; see [User.Lease].
 type Lease interface {
 	// Valid reports whether the same lookup, made now by a request with ctx, would return the
 	// cached result. It measures time with a monotonic clock, so setting the wall clock has no
@@ -13,8 +13,8 @@ type Lease interface {
 	IssuedBy(store any) bool
 }
 
-// Lease returns the lease of the lookup that returned u, and the credential if there was one. Nil
-// means that the result must not be reused, as for stores that do not cache.
+// Lease returns the lease of the lookup that returned u (and a credential, if it was a lookup of
+// one). Nil means that the result must not be reused, as for stores that do not cache.
 func (u *User) Lease() Lease { return u.lease }
 
 // LeaseOf is [User.Lease] if store itself issued the lease, and nil otherwise. A store that wraps

@@ -10,9 +10,9 @@ import (
 // optional. Packages memory, gormstore and cached implement it; a store of package cached returns
 // an error if the store under it does not.
 type EpochBatches interface {
-	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It takes the accounts
-	// whose ID is greater than after, in the store's order of IDs; an empty after starts at the
-	// beginning. Disabled accounts are included.
+	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It processes the
+	// accounts whose ID is greater than after, in the store's order of IDs. An empty after starts
+	// at the beginning. Disabled accounts are included.
 	//
 	// If before is not zero, it leaves out accounts whose epoch is at or after before. An epoch
 	// that is more than a minute in the future, from a wrong clock, does not count.
@@ -37,9 +37,9 @@ const EpochMargin = time.Minute
 // logged out everywhere at that time or later. So after an error, call it again with the time of
 // the first call, and it continues.
 //
-// It returns the number of accounts that were changed, also with an error. It returns ErrInvalid if
-// before is in the future. Any other error is an error of the store. The n accounts are logged out
-// also in this case.
+// It returns the number n of accounts that were changed, even with an error. It returns ErrInvalid
+// if before is in the future. Any other error is an error of the store. Even then, the n accounts
+// are logged out.
 func LogoutAll(ctx context.Context, s EpochBatches, before time.Time) (n int, err error) {
 	if before.After(time.Now()) {
 		return 0, fmt.Errorf("%w: LogoutAll: before is in the future", ErrInvalid)

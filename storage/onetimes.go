@@ -25,7 +25,7 @@ type OneTimeToken struct {
 // Expired reports whether the token has expired at now.
 func (t *OneTimeToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
-// Check returns ErrInvalid, with the reason, if no store can keep t.
+// Check returns ErrInvalid, with the reason, if t cannot be stored.
 func (t *OneTimeToken) Check() error {
 	var end error
 	switch {
@@ -39,7 +39,8 @@ func (t *OneTimeToken) Check() error {
 
 // OneTimeTokens stores tokens that are used once. The action that a token allows changes the
 // subject's epoch, as Accounts.ChangePassword does, so only one of several concurrent uses
-// succeeds. A new password, disabling and deleting the account delete the subject's tokens.
+// succeeds. The subject's tokens are deleted when the account gets a new password, is disabled or
+// is deleted.
 type OneTimeTokens interface {
 	// OneTimeTokenByDigest returns the token, expired or not, and the account of its subject with
 	// its current epoch, in one round trip. It returns ErrNotFound if either is absent.
@@ -51,8 +52,8 @@ type OneTimeTokens interface {
 	// ConsumeOneTimeToken deletes t, which the caller has read before. Call it first in the
 	// transaction of the action that the token allows. It returns ErrNotFound if the token was
 	// deleted or replaced since it was read, and ErrStale if its subject is absent or disabled or
-	// its epoch is not t.Epoch. Of concurrent calls one succeeds. A concurrent DeleteOneTimeTokens
-	// happens before the transaction or waits for it.
+	// its epoch is not t.Epoch. Of several concurrent calls, one succeeds. A concurrent
+	// DeleteOneTimeTokens happens before the transaction or waits for it.
 	ConsumeOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. Two
 	// transactions that list tokens and then create one can see the same list.

@@ -35,9 +35,8 @@ type Pruned struct {
 	Err error
 }
 
-// PruneMargin is how long a record must have expired before PruneAll and the command "vestibule
-// prune" delete it. It allows for differences between the clocks of the processes that check
-// tokens.
+// PruneMargin is the time for which PruneAll and the command "vestibule prune" keep a record after
+// its expiry. It allows for differences between the clocks of the processes that check tokens.
 const PruneMargin = 5 * time.Minute
 
 // pruneStep is the limit of each call that PruneAll makes.

@@ -9,9 +9,9 @@ import (
 // no names and addresses.
 type LimitKey [16]byte
 
-// LimitCell is one count of a rate limit: Limit units immediately, and one more after each
-// Window/Limit (the generic cell rate algorithm). All three fields identify the count, so a changed
-// rate begins a new one. Limit and Window are above 0.
+// LimitCell is one count of a rate limit. It allows Limit units immediately, and one more after
+// each Window/Limit (the generic cell rate algorithm). All three fields identify the count, so a
+// changed rate begins a new one. Limit and Window are above 0.
 type LimitCell struct {
 	Key    LimitKey
 	Limit  int
@@ -24,7 +24,7 @@ type LimitTake struct {
 	Plan int
 	// Wait is the time until a plan can be taken; 0 if one was.
 	Wait time.Duration
-	// Key is the cell because of which the plan with the shortest wait could not be taken.
+	// Key identifies the cell that prevented the plan with the shortest wait.
 	Key LimitKey
 }
 
@@ -41,8 +41,8 @@ type LimitMark struct {
 // RateLimits counts the units of rate limits for several processes, and keeps their marks. Package
 // throttle uses it. It must be safe for concurrent use.
 //
-// What it loses loosens limits for at most one window. So a store that is fast and may lose the
-// last second of its changes can implement it; package redisstore does.
+// Changes that it loses make limits looser for at most one window. So a fast store that may lose
+// the last second of its changes can implement it, such as package redisstore.
 type RateLimits interface {
 	// TakeUnits takes one unit of every cell of the first plan for which all units are available.
 	// If there is none, it takes nothing. The whole call is atomic, and measures time with the

@@ -15,10 +15,10 @@ const (
 // Replays records the IDs of tokens that others created and that can be used once, such as signed
 // assertions.
 type Replays interface {
-	// ConsumeJTI records key as used. It returns ErrConflict if key was recorded before; of
-	// concurrent calls one succeeds. The record is kept at least to the time until, which must not
-	// be earlier than the token's own expiry. now is the caller's clock.
-	// It returns ErrInvalid for a zero key or a zero until, and records nothing.
+	// ConsumeJTI records key as used. It returns ErrConflict if key was recorded before; of several
+	// concurrent calls, one succeeds. The record is kept at least to the time until, which must not
+	// be earlier than the token's own expiry. now is the caller's clock. It returns ErrInvalid for
+	// a zero key or a zero until, and records nothing.
 	ConsumeJTI(ctx context.Context, key BlockKey, now, until time.Time) error
 	// Used reports whether key was recorded, and does not record it. Use it if the use is recorded
 	// only after the operation succeeds. The zero key is never used.

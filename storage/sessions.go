@@ -30,7 +30,7 @@ type Session struct {
 	Created time.Time
 	// AuthTime is when the subject logged in; zero for an anonymous session.
 	AuthTime time.Time
-	// LastSeen is the time of the last recorded use, with the precision of the scheme's interval.
+	// LastSeen is the time of the last recorded use. Schemes record at most one use per interval.
 	LastSeen time.Time
 	// Expires is when the session expires if it is not used.
 	Expires time.Time
@@ -46,7 +46,7 @@ func (s *Session) Expired(now time.Time) bool {
 	return !now.Before(s.Expires) || !now.Before(s.Ends)
 }
 
-// Check returns ErrInvalid, with the reason, if no store can keep s.
+// Check returns ErrInvalid, with the reason, if s cannot be stored.
 func (s *Session) Check() error {
 	limits := CheckSessionData(s.Data)
 	switch {
@@ -92,16 +92,16 @@ type Sessions interface {
 	// exist, ErrConflict if it has another version, and ErrInvalid if the data is too long. Errors
 	// change nothing.
 	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
-	// TouchSession records a use. If the session exists, has not expired at seen, and has a
-	// LastSeen not later than before, it sets LastSeen to seen and Expires to expires, and returns
-	// true. Expires never moves back or beyond Ends. Of concurrent calls one writes.
+	// TouchSession records a use. If the session exists, has not expired at the time seen, and was
+	// not used after the time before, it sets LastSeen to seen and Expires to expires, and returns
+	// true. Expires never moves back or beyond Ends. Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than seen, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the session only if LastSeen is later than seen and not
-	// later than before. It sets Expires to expires even if that moves it back.
+	// clock was ahead. Then it changes the session only if LastSeen is between the two times: later
+	// than seen, and not later than before. It sets Expires to expires even if that moves it back.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
-	// DeleteSession deletes the session. It returns ErrNotFound if there is none, also if it was
-	// deleted before.
+	// DeleteSession deletes the session. It returns ErrNotFound if there is none or it was already
+	// deleted.
 	DeleteSession(ctx context.Context, d Digest) error
 }
 
@@ -114,14 +114,14 @@ type SessionList interface {
 	// it.
 	SessionByID(ctx context.Context, subject, id string) (Session, error)
 	// DeleteSessionOf deletes the subject's session with that ID. It returns ErrNotFound if there
-	// is none, also if it was deleted before.
+	// is none or it was already deleted.
 	DeleteSessionOf(ctx context.Context, subject, id string) error
 	// DeleteSessionsOf deletes all sessions of the subject, except the one whose ID is keep. If keep
 	// is "", it deletes all of them. It returns the number deleted.
 	DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error)
-	// DeleteSeries deletes the subject's sessions of a series, except the one whose ID is keep. If
-	// keep is "", it deletes all of them. It returns the number deleted. The IDs of these sessions begin with the series
-	// and a dot. A series that is malformed or contains a dot has no sessions.
+	// DeleteSeries deletes the subject's sessions of a series, whose IDs begin with the series and
+	// a dot. It keeps the session whose ID is keep; if keep is "", it deletes all of them. It
+	// returns the number deleted. A series that is malformed or contains a dot has no sessions.
 	DeleteSeries(ctx context.Context, subject, series, keep string) (int, error)
 }
 

@@ -24,7 +24,7 @@ type SigningKey struct {
 	Expires time.Time
 }
 
-// Check returns ErrInvalid, with the reason, if no store can keep k.
+// Check returns ErrInvalid, with the reason, if k cannot be stored.
 func (k *SigningKey) Check() error {
 	return errors.Join(CheckID("key id", k.ID), CheckID("purpose", k.Purpose), CheckID("algorithm", k.Algorithm), CheckID("master key id", k.MasterID))
 }

@@ -34,8 +34,8 @@ type StaticTokens interface {
 	// another subject has t.Digest, and ErrStale if the subject is absent or disabled or its epoch
 	// is not t.Epoch. Errors change nothing.
 	PutStaticToken(ctx context.Context, t StaticToken, old Digest) error
-	// DeleteStaticToken deletes the token with that digest. It returns ErrNotFound if there is
-	// none, also if it was deleted before.
+	// DeleteStaticToken deletes the token with that digest. It returns ErrNotFound if there is none
+	// or it was already deleted.
 	DeleteStaticToken(ctx context.Context, d Digest) error
 	// DeleteStaticTokenOf deletes the subject's token; see DeleteStaticToken.
 	DeleteStaticTokenOf(ctx context.Context, subject string) error

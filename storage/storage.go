@@ -66,9 +66,9 @@ var (
 	// the record to replace is not the one that the caller read. Nothing was changed.
 	ErrConflict = errors.New("storage: conflict")
 
-	// ErrStale means that, since the caller read it, the subject's epoch changed or the subject was
-	// disabled or deleted. Nothing was changed. The credential that was to be stored must not be
-	// issued.
+	// ErrStale means that the subject's epoch changed, or the subject was disabled or deleted,
+	// after the caller read it. Nothing was changed. The credential that was to be stored must not
+	// be issued.
 	ErrStale = errors.New("storage: subject changed")
 
 	// ErrLimit means that the subject has the maximum number of records of this kind. Nothing was

@@ -54,7 +54,7 @@ func (u User) Clone() User {
 // [Spaced]). Use it for the application's own queries, and ID for everything in this library.
 func (u *User) LocalID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
-// Check returns ErrInvalid, with the reason, if no store can keep u. CreateUser calls it.
+// Check returns ErrInvalid, with the reason, if u cannot be stored. CreateUser calls it.
 func (u *User) Check() error {
 	if err := errors.Join(CheckID("user id", u.ID), CheckID("user name", u.Name)); err != nil {
 		return err
@@ -84,8 +84,8 @@ const MaxEmailBytes = 254
 
 // Users reads and creates accounts.
 type Users interface {
-	// UserByID returns the account, enabled or not. It returns ErrNotFound if there is none, also
-	// for a malformed id.
+	// UserByID returns the account, enabled or not. If there is none, or the id is malformed, it
+	// returns ErrNotFound.
 	UserByID(ctx context.Context, id string) (User, error)
 	// UserByName returns the account with a canonical name; otherwise it works like UserByID.
 	UserByName(ctx context.Context, name string) (User, error)
@@ -125,17 +125,17 @@ type Accounts interface {
 	// and returns ErrStale. So it does not undo a reset or a disabling that happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
 	// ReplaceHash replaces the stored hash, if it still equals the argument old, for example by a
-	// better encoding of the same password. It does not bump the epoch. It returns ErrConflict if
-	// the stored hash is another one, and ErrNotFound if there is no such account.
+	// stronger hash of the same password. It does not bump the epoch. It returns ErrConflict if the
+	// stored hash is another one, and ErrNotFound if there is no such account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.
 	SetActive(ctx context.Context, id string, active bool) error
-	// SetRoles replaces the roles of the account; no roles clears them. The next read of the
-	// account returns the new roles, so the next request of every scheme that reads it has them. It
-	// does not bump the epoch, because credentials prove the user's identity, not the roles. It
-	// returns ErrInvalid if CheckRoles rejects the roles, and ErrNotFound if there is no such
-	// account.
+	// SetRoles replaces the roles of the account. Called without roles, it removes them. The next
+	// read of the account returns the new roles, so they apply from the next request of every
+	// scheme that reads the account. It does not bump the epoch, because credentials prove the
+	// user's identity, not the roles. It returns ErrInvalid if CheckRoles rejects the roles, and
+	// ErrNotFound if there is no such account.
 	SetRoles(ctx context.Context, id string, roles ...string) error
 	// DeleteUser deletes the account and all its records. The epoch is bumped, and is not deleted.
 	// It returns ErrNotFound if there is no such account.

@@ -61,7 +61,7 @@ const (
 	RecoverySent   Kind = "recovery.sent"   // a message with a link was sent
 	RecoveryFailed Kind = "recovery.failed" // the message could not be created or sent
 
-	LimitFallback  Kind = "limit.fallback" // attempts are counted in memory: the store is down
+	LimitFallback  Kind = "limit.fallback" // the store is down; attempts are counted in memory
 	BusBlind       Kind = "bus.blind"      // invalidation messages do not arrive
 	BusRestored    Kind = "bus.restored"
 	StaleServed    Kind = "stale.served"

@@ -11,9 +11,9 @@ import (
 type forcedKey struct{}
 
 // Forced returns the schemes of the authenticator a, for a test of a whole mux. A request from [As]
-// is authenticated as the identity that As was given. Any other request is authenticated by these
-// schemes, as in production. The challenges, formats and names of the schemes do not change, so
-// responses to anonymous requests and the route list are the same as in production.
+// is authenticated as the identity that was passed to As. Any other request is authenticated by
+// these schemes, as in production. The challenges, formats and names of the schemes do not change,
+// so responses to anonymous requests and the route list are the same as in production.
 //
 //	mux := routes(authn.New(authntest.Forced(chain), nil)) // routes registers your handlers
 //	mux.ServeHTTP(w, authntest.As(r, authn.Identity{Subject: "42", Scheme: "session"}))
@@ -21,8 +21,8 @@ type forcedKey struct{}
 //
 // The scheme with the name Identity.Scheme accepts the identity, and its challenge is sent if a
 // scope is missing. If there is no scheme with this name, the first scheme accepts it. If
-// Identity.Scheme is "", it is set to the name of that scheme. As with the zero Identity is an
-// anonymous caller, whatever credentials the request has.
+// Identity.Scheme is "", it is set to the name of the first scheme. If the zero Identity was passed
+// to As, the caller is anonymous, whatever credentials the request has.
 //
 // Forced accepts any identity, so you MUST NOT use it outside of tests. A server that imports this
 // package also imports package testing.

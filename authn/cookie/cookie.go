@@ -1,5 +1,5 @@
-// Package cookie accepts a credential from a cookie that is otherwise sent in Authorization, such
-// as a JWT or a device token. Use it for web pages of your own origin.
+// Package cookie accepts a credential in a cookie, such as a JWT or a device token, that programs
+// send in the Authorization header. Use it for web pages of your own origin.
 //
 // Create the scheme with [New]. Browsers attach cookies to requests from any site, so the scheme
 // checks the origin of each unsafe request. Handlers of safe methods MUST NOT change anything,
@@ -23,9 +23,9 @@ import (
 // Options configure a [Scheme]. A nil *Options means all defaults.
 type Options struct {
 	// Keyword is the authentication scheme in the Authorization header that the wrapped scheme
-	// reads, such as "Bearer". If "", it is taken from the wrapped scheme's Formats
-	// (authn.FormatDeclarer): Bearer if that is among its keywords, otherwise its only one. Set it
-	// if the wrapped scheme has no Formats.
+	// reads, such as "Bearer". If "", New uses the keywords that the wrapped scheme declares
+	// (authn.FormatDeclarer): "Bearer" if the scheme declares it, and otherwise its only keyword.
+	// Set Keyword if the wrapped scheme declares none.
 	Keyword string
 	// Scheme is the name in Identity.Scheme, so that a permission can distinguish the cookie from
 	// the header; "" means "cookie".
@@ -219,9 +219,10 @@ func (s *Scheme) Token(r *http.Request) string {
 //     cookie, because it may be valid
 //   - a credential that the wrapped scheme does not accept; the response removes the cookie
 //
-// It rejects a request with 403 if the request is unsafe or asks for another protocol, and another
-// site may have caused it (see csrf.Site.Check). This holds even if the credential was accepted
-// before. A cookie never makes a request anonymous, except on a page (see [Scheme.Lapsed]).
+// It rejects a request with 403 if another site may have caused the request (see csrf.Site.Check)
+// and the request is unsafe or switches to another protocol. This holds even if the credential is
+// valid. A request with a rejected cookie never continues as anonymous, except on a page (see
+// [Scheme.Lapsed]).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return authn.Identity{}, authn.ErrNoCredentials

@@ -1,13 +1,13 @@
 // Package csrf protects against cross-site request forgery: requests that another site makes a
 // browser send, with the user's credentials attached.
 //
-// Every scheme with credentials that a browser sends automatically needs it: sessions, Basic,
-// RemoteUser. A token that a program sets in a header does not need it.
+// Every scheme with credentials that a browser sends automatically needs this protection: sessions,
+// Basic, RemoteUser. A token that a program sets in a header does not need it.
 //
 // Create a [Site] with [New] and pass it to the schemes. [Site.Check] reads the headers with which
 // browsers report the origin of a request (Origin, Sec-Fetch-Site). Some old browsers send neither.
-// For these there are CSRF tokens in Django's format (see [NeedsToken]), so front ends written for
-// Django keep working.
+// Requests from such browsers need a CSRF token (see [NeedsToken]). The tokens have Django's
+// format, so front ends written for Django keep working.
 package csrf
 
 import (
@@ -38,8 +38,7 @@ type Options struct {
 	Strict bool
 }
 
-// Site describes where the pages of an application are served. It is safe for
-// concurrent use.
+// Site describes where the pages of an application are served. It is safe for concurrent use.
 type Site struct {
 	origins  []string // allowed values of Origin; empty for Loopback
 	hosts    []string
@@ -99,8 +98,8 @@ func parseOrigin(text string) (string, error) {
 // IsLoopback reports whether [Loopback] created the site.
 func (s *Site) IsLoopback() bool { return s.loopback }
 
-// Secure reports whether cookies of the request may be accepted: it came over https or, for
-// [Loopback], stays on this machine.
+// Secure reports whether cookies of the request may be accepted. They may if the request came over
+// https or, for [Loopback], stays on this machine.
 func (s *Site) Secure(r *http.Request) bool {
 	if s.loopback {
 		return authn.OnLoopback(r)
@@ -109,9 +108,9 @@ func (s *Site) Secure(r *http.Request) bool {
 }
 
 // Check rejects unsafe requests that the site's own pages did not send, with 403 and the texts of
-// Django. It returns nil for safe requests: GET, HEAD and OPTIONS, unless they ask for another
-// protocol such as WebSocket, because another site can open a WebSocket with the user's cookies.
-// Handlers of safe methods MUST NOT change anything.
+// Django. It returns nil for safe requests: GET, HEAD and OPTIONS. A request that switches to
+// another protocol counts as unsafe, because another site can open a WebSocket with the user's
+// cookies. Handlers of safe methods MUST NOT change anything.
 //
 // An unsafe request must meet all of these:
 //   - The scheme is secure (see [Site.Secure]), and Host is one of the site's hosts.
@@ -193,8 +192,8 @@ const foreign = "the request comes from another origin: if it is yours, add it t
 
 func safe(r *http.Request) bool { return !authn.MayChange(r) }
 
-// IsHost reports whether a value of Host belongs to the site: it is the origin's host or in
-// Options.Hosts, or, for [Loopback], 127.0.0.1, [::1] or localhost.
+// IsHost reports whether a value of Host belongs to the site. The site's hosts are the origin's
+// host and Options.Hosts or, for [Loopback], 127.0.0.1, [::1] and localhost.
 func (s *Site) IsHost(host string) bool {
 	_, ok := s.CanonicalHost(host)
 	return ok
@@ -254,8 +253,8 @@ func SameOrigin(r *http.Request) error {
 	return err
 }
 
-// IsUnsafe reports whether Check compares origins: the method is not GET, HEAD or OPTIONS, or the
-// request asks for another protocol.
+// IsUnsafe reports whether Check compares origins. It does so if the method is not GET, HEAD or
+// OPTIONS, or if the request switches to another protocol.
 func IsUnsafe(r *http.Request) bool { return !safe(r) }
 
 // shown returns a text of the request in a form that is safe in a response.
@@ -272,8 +271,8 @@ func shown(text string) string {
 }
 
 // NeedsToken reports whether a request must carry a CSRF token in addition to its cookie. This is
-// so if it is unsafe, has neither Origin nor Sec-Fetch-Site, and has a body of a type that a form
-// of any site could send. Programs that send JSON or no body need no token.
+// so if the request is unsafe, has neither Origin nor Sec-Fetch-Site, and has a body of a type that
+// a form of any site could send. Programs that send JSON or no body need no token.
 func NeedsToken(r *http.Request) bool {
 	if safe(r) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return false

@@ -42,8 +42,8 @@ func SecretOf(session string) string {
 }
 
 // Mask returns a token for a page: the secret, masked with random characters as in Django, so that
-// no two pages hold the same text (BREACH attack). secret must be SecretLen letters and digits; see
-// [SecretOf].
+// no two pages hold the same text. This prevents the BREACH attack. secret must be SecretLen
+// letters and digits; see [SecretOf].
 func Mask(secret string) string {
 	mask := make([]byte, 0, TokenLen)
 	var b [64]byte
@@ -71,8 +71,8 @@ var (
 	ErrIncorrect  = errors.New("CSRF token incorrect")
 )
 
-// Match returns nil if sent is the secret or a token of it, and otherwise one of the errors above.
-// It compares in constant time.
+// Match returns nil if sent is the secret or a token made from it by [Mask]. Otherwise it returns
+// [ErrMissing], [ErrLength], [ErrCharacters] or [ErrIncorrect]. It compares in constant time.
 func Match(secret, sent string) error {
 	switch {
 	case sent == "":

@@ -28,8 +28,8 @@ const maxUnknown = MaxBody / 2
 //   - 400 if the body is malformed
 //   - 403 if the form comes from a page of another site
 //   - 405 if the method is not POST, with Allow set on w
-//   - 413 if the body is larger than its fields need. The limit is 4 KiB, and for each field 256
-//     bytes and 6 times its MaxBytes, but at most [MaxBody], or half of it without a Content-Length
+//   - 413 if the body is too large. The limit is 4 KiB plus, for each field, 256 bytes and 6 times
+//     its MaxBytes. It is at most [MaxBody], or half of MaxBody without a Content-Length
 //   - 415 if the media type is not supported
 func Read(w http.ResponseWriter, r *http.Request, fields ...Field) ([]string, error) {
 	if r.Method != http.MethodPost {

@@ -1,5 +1,5 @@
-// Package login implements the login endpoint of schemes, and parts that their other endpoints
-// share: challenges, JSON responses, and the caller of an endpoint.
+// Package login implements the login endpoint of schemes, and helpers for their other endpoints:
+// challenges, JSON responses, and checks of the caller.
 //
 // A scheme creates its login endpoint with [New] from a password checker and a function that issues
 // the credentials. The endpoint reads JSON, form and multipart bodies, returns the error texts of
@@ -14,6 +14,7 @@
 // Applications configure the login endpoints of all schemes with [Options]: the names of the
 // fields, and members that are added to the response.
 //
-// Limits: a body has at most [MaxBody] bytes, or less by its fields (see [Read]), and 256 values. The package imports only the standard
-// library and packages of this module that do the same.
+// A body can have at most 256 values and [MaxBody] bytes, or fewer bytes if its fields are short
+// (see [Read]). The package imports only the standard library and packages of this module that do
+// the same.
 package login

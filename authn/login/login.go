@@ -17,8 +17,8 @@ import (
 // value is compatible with Django REST Framework.
 type Options struct {
 	// Username and Password are the names of the fields. "" means "username" and "password". If
-	// Username is "email", the endpoint reads the field "email", and errors use this name. It does
-	// not change how the value is compared with accounts; the password checker decides that.
+	// Username is "email", the endpoint reads the field "email", and errors use this name. The name
+	// of the field does not change how the password checker finds the account.
 	Username, Password string
 	// Members returns members to add to the response, such as the account's name. It is called
 	// after the password was verified and before credentials are issued, so an error changes

@@ -10,14 +10,15 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// CallerFunc returns the account for which an endpoint works. If the request has credentials of
-// this scheme, current is their ID.
+// CallerFunc returns the account on which an endpoint acts. If the request has credentials of this
+// scheme, current is their ID.
 type CallerFunc func(*http.Request) (subject, current string, err error)
 
-// Caller returns the identity for which an endpoint works. If the request has credentials of the
-// scheme, it is their identity, and own is true. Otherwise it is the identity that the chain found,
-// such as the user of a session. store is the store in which the endpoint acts. It returns a 403 if
-// the identity is not a first-party account of that store (see [FirstPartyOf]).
+// Caller returns the identity of the account on which an endpoint acts. If the request has
+// credentials of scheme, Caller returns their identity, and own is true. Otherwise it returns the
+// identity that the chain found, such as the user of a session. store is the store in which the
+// endpoint acts. It returns a 403 if the identity is not a first-party account of that store (see
+// [FirstPartyOf]).
 func Caller(r *http.Request, scheme authn.Authenticator, store any) (id authn.Identity, own bool, err error) {
 	id, err = scheme.Authenticate(r)
 	own = err == nil
@@ -33,13 +34,14 @@ func Caller(r *http.Request, scheme authn.Authenticator, store any) (id authn.Id
 	return id, own, err
 }
 
-// FirstPartyOf returns a 403 if id must not manage credentials in store: it is not first-party (see
-// [FirstParty]), its subject is not in the store's space, or its account is known to be in another
-// store. Call it if an endpoint takes the caller from the chain and acts in a store, because the
-// chain can have schemes over several stores, in which the same ID belongs to different people.
+// FirstPartyOf returns a 403 if id must not manage credentials in store. This is so if id is not
+// first-party (see [FirstParty]), if its subject is not in the store's name space, or if its
+// account is known to be in another store. Call it if an endpoint takes the caller from the chain
+// and acts in a store. A chain can have schemes over several stores, in which the same ID belongs
+// to different people.
 //
-// If the stores have spaces, the name of the space decides, because an ID with the name of a space
-// means one account in all stores. Otherwise the store that the scheme recorded decides (see
+// If the stores have name spaces, the name space in the ID decides, because such an ID means the
+// same account in all stores. Otherwise the store that the scheme recorded decides (see
 // [authn.Identity.SetStore]). An identity without a recorded store counts as an account of store.
 func FirstPartyOf(id authn.Identity, store any) error {
 	if err := FirstParty(id); err != nil {
@@ -53,9 +55,9 @@ func FirstPartyOf(id authn.Identity, store any) error {
 	return nil
 }
 
-// FirstParty returns a 403 if id must not manage the account's credentials: it has no user, has
-// another issuer, or is scope-limited (see [authn.Identity.Delegated]). If you act in a store, call
-// [FirstPartyOf].
+// FirstParty returns a 403 if id must not manage the account's credentials. This is so if id has no
+// user, has another issuer, or is scope-limited (see [authn.Identity.Delegated]). If you act in a
+// store, call [FirstPartyOf].
 func FirstParty(id authn.Identity) error {
 	if id.Subject == "" || id.Issuer != "" || id.Delegated() {
 		return authn.PermissionDenied("")
@@ -76,8 +78,8 @@ func (e Endpoints) List(caller CallerFunc, list func(ctx context.Context, subjec
 }
 
 // RevokeOne returns an endpoint that revokes one of the caller's own credentials. It accepts DELETE
-// for a path with their ID as {id}. The response is 204, or 404 if revoke returns
-// [storage.ErrNotFound]. revoke MUST check that the credentials belong to subject.
+// for a path that contains the ID of the credentials as {id}. The response is 204, or 404 if revoke
+// returns [storage.ErrNotFound]. revoke MUST check that the credentials belong to subject.
 func (e Endpoints) RevokeOne(caller CallerFunc, revoke func(ctx context.Context, subject, id string) error) http.Handler {
 	return e.NoContent(http.MethodDelete, func(_ http.ResponseWriter, r *http.Request) error {
 		subject, _, err := caller(r)

@@ -28,9 +28,8 @@ const MaxCacheTTL = time.Minute
 type CacheOptions struct {
 	// TTL is how long a verified password is cached; 0 means MaxCacheTTL, which is also the
 	// maximum. A client that sends its password with every request costs one hash per TTL. Each of
-	// these hashes also counts as a login attempt. The login limits give back only 60 successful
-	// attempts per hour (throttle.LoginLimits.Free), so with a shorter TTL the client may reach a
-	// limit.
+	// these hashes also counts as a login attempt. Only the first 60 successful attempts per hour
+	// are free (throttle.LoginLimits.Free), so with a shorter TTL the client may reach a limit.
 	TTL time.Duration
 	// MaxEntries limits the memory; 0 means 10,000 entries, about 2 MB. Over a store of package
 	// cached it is about 10 MB, because entries keep their accounts.
@@ -41,18 +40,18 @@ type CacheOptions struct {
 // request carries the password. It returns an error if c is nil, TTL is negative or above
 // MaxCacheTTL, or MaxEntries is negative.
 //
-// A hit costs no hash and no attempt, but reads the account each time, so disabling the account, a
-// new password and logging out everywhere take effect immediately. If the store is a
+// A cache hit computes no hash and counts no attempt. It still reads the account, so disabling the
+// account, a new password and logging out everywhere take effect immediately. If the store is a
 // storage.LiveUsers, such as one of package cached, Cached reads the store's cached account and
 // keeps it with the entry. A change that bypasses the store may then take effect only when the
 // entry expires.
 //
-// Failures are not cached. Cached stores keyed hashes of passwords, under a random key of this
-// process. Concurrent first requests with the same password share one hash.
+// Failures are not cached. The cache holds keyed hashes of passwords, computed with a random key of
+// this process. Concurrent first requests with the same password share one hash.
 //
 // Cached does not weaken the limits: an entry is valid only for the network address that the
-// password came from. The first other password from there removes the entry, so the next attempt
-// counts again.
+// password came from. The first different password from that address removes the entry, so the next
+// attempt counts again.
 func Cached(c *Checker, opts *CacheOptions) (authn.PasswordChecker, error) {
 	var o CacheOptions
 	if opts != nil {

@@ -51,8 +51,9 @@ type Options struct {
 	Proxies authn.TrustedProxies
 	// FailureFloor is the minimum time of a failed login, excluding the wait for the hasher, so
 	// that its duration reveals nothing. 0 means 500 ms, or twice the estimated time of the slowest
-	// hash that a login has met, if that is longer. A value of your own should be above twice the
-	// slowest stored hash. The checker waits without holding a slot of the hasher.
+	// hash that a login has met, if that is longer. If you set a value, it should be more than
+	// twice the time of the slowest stored hash. The checker waits without holding a slot of the
+	// hasher.
 	FailureFloor time.Duration
 	// Rehash determines whether a login replaces a hash of an older format or cost; the default
 	// replaces it. Set RehashNever while an old program reads the same table.

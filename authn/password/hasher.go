@@ -43,8 +43,8 @@ const (
 // HasherOptions configure a [Hasher]. A nil *HasherOptions means all defaults.
 type HasherOptions struct {
 	// Params are the parameters of new hashes; the zero value means DefaultParams. The minimum is
-	// OWASP's list (KiB and passes: 47104 and 1, 19456 and 2, 12288 and 3, 9216 and 4, 7168 and 5),
-	// and the maximum is what Verify computes.
+	// OWASP's list (KiB and passes: 47104 and 1, 19456 and 2, 12288 and 3, 9216 and 4, 7168 and 5).
+	// The maximum is the highest cost that Verify accepts.
 	Params Params
 	// NewFormat is the format of new hashes. The zero value means argon2id with Params. Use Bcrypt
 	// while an old program reads the same table.
@@ -157,13 +157,13 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 // should be replaced by one with the current parameters.
 //
 // It computes exactly one hash, whatever encoded is. An empty, unusable, unknown, malformed or too
-// expensive hash matches nothing and costs as much as the slowest hash met so far. The errors are
-// those of [Hasher.Hash].
+// expensive hash matches nothing and costs as much as the slowest hash met so far. It returns the
+// same errors as [Hasher.Hash].
 //
-// Too expensive means more than 4,000,000 iterations of PBKDF2, a bcrypt cost above 14, more than
-// 256 MiB of memory, more than 512 MiB times passes for argon2, or more than 256 MiB times p for
-// scrypt. A password of more than 72 bytes, or with NUL, matches no plain bcrypt hash, because
-// bcrypt ignores part of it.
+// A hash is too expensive if it needs more than 256 MiB of memory, more than 4,000,000 iterations
+// of PBKDF2 or a bcrypt cost above 14. The same is true of argon2 if memory times passes is above
+// 512 MiB, and of scrypt if memory times p is above 256 MiB. A password of more than 72 bytes, or
+// with NUL, matches no plain bcrypt hash, because bcrypt ignores part of it.
 func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
 	release, err := h.queue.enter(ctx, caller{network: networkOf(source)})
 	if err != nil {

@@ -190,27 +190,27 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 }
 
 // ChangePassword sets an account's password after checking the old one, which counts as a login
-// attempt. It revokes every credential of the account, including the credential of the request; to
-// continue with a new one, use [Checker.ChangeOwn]. The caller must make sure that the request came
-// with a first-party credential.
+// attempt. It revokes every credential of the account, including the credential of the request. To
+// give the caller a new credential, use [Checker.ChangeOwn]. The caller must make sure that the
+// request came with a first-party credential.
 //
 // If the old password is wrong, it returns an *authn.Error with status 400 for the field
 // "old_password", not a 401, because the caller's credential is valid. It returns the same error if
 // an administrator set another password, or disabled or deleted the account, after the old password
-// was checked; that change stays. Other errors are those of [Checker.CheckPassword] and
-// [Checker.SetPassword].
+// was checked. The administrator's change stays in effect. It also returns the errors of
+// [Checker.CheckPassword] and [Checker.SetPassword].
 func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 	_, err := c.ChangeOwn(r, name, old, new)
 	return err
 }
 
-// ChangeOwn is [Checker.ChangePassword] and returns a login with which the caller can get a new
-// credential. Pass it to Start or Keep of a session, or use its Subject and Epoch to issue a token.
-// All other credentials are revoked, including those of an attacker who knew the old password. If
-// the account changes again, the login is outdated, and issuing a credential returns
+// ChangeOwn does the same as [Checker.ChangePassword] and returns a login with which the caller can
+// get a new credential. Pass it to Start or Keep of a session, or use its Subject and Epoch to
+// issue a token. All other credentials are revoked, including those of an attacker who knew the old
+// password. If the account changes again, the login is outdated, and issuing a credential returns
 // [storage.ErrStale].
 //
-// Set the login's cookies on the response, as after CheckPassword. The errors are those of
+// Set the login's cookies on the response, as after CheckPassword. It returns the same errors as
 // ChangePassword.
 func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login, error) {
 	was, u, err := c.check(r, name, old)
@@ -255,17 +255,17 @@ var errOld = authn.FieldError("old_password", "Your old password was entered inc
 // hash. Use it if your application inserts accounts itself. u is passed to Options.Validate.
 //
 // Call it before you begin a transaction, because it may wait for the hasher. It waits in the queue
-// for callers that have proved nothing, under the network in the context as in Register. For an
-// existing account use [Checker.NewOwnerHash]. It returns an *authn.Error with status 400 if the
-// policy rejects the password, or an error of the hasher.
+// for callers that have proved nothing, and counts for the network in the context (see Register).
+// For an existing account use [Checker.NewOwnerHash]. It returns an *authn.Error with status 400 if
+// the policy rejects the password, or an error of the hasher.
 func (c *Checker) NewHash(ctx context.Context, u storage.User, password string) (storage.PasswordHash, error) {
 	return c.newHash(ctx, registrant(ctx), u, password)
 }
 
 // NewOwnerHash is [Checker.NewHash] for an existing account. Call it after the caller has proved
-// that it may change the password, with the old password, with a link that was mailed, or as an
-// administrator. It waits with known callers, so that strangers who register or guess passwords do
-// not delay the owner. Package recovery, SetPassword and ChangeOwn use it.
+// its right to change the password: with the old password, with a mailed link, or as an
+// administrator. It waits in the queue of known callers, so that strangers who register or guess
+// passwords do not delay the owner. Package recovery, SetPassword and ChangeOwn use it.
 //
 // It MUST NOT be called before the proof, because strangers would then wait in the owners' queue
 // and could block it.

@@ -10,11 +10,11 @@ import (
 type Rehash uint8
 
 const (
-	// RehashUpgrade, the default, replaces it with a hash of HasherOptions.NewFormat. A program that
-	// shares the table must be able to read that format.
+	// RehashUpgrade, the default, replaces such a hash with a hash of HasherOptions.NewFormat. A
+	// program that shares the table must be able to read that format.
 	RehashUpgrade Rehash = iota
-	// RehashNever keeps it: a login writes no hash. Use it while an old program reads the same
-	// table.
+	// RehashNever keeps such a hash: a login writes no hash. Use it while an old program reads the
+	// same table.
 	RehashNever
 )
 

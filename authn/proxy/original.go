@@ -47,7 +47,7 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 	for sent := range r.Header {
 		for _, name := range ofAnyDialect {
 			if alike(sent, name) && !(ok && sent == name && slices.Contains(own[:], name)) {
-				return nil, fmt.Errorf("the header %s, or one that some servers take for it, does not belong to the dialect %s: let the gateway remove it", name, h.dialect)
+				return nil, fmt.Errorf("the header %s, or a header that some servers read as %[1]s, does not belong to the dialect %s: let the gateway remove it", name, h.dialect)
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func (h *forwardAuth) original(r *http.Request) (*http.Request, error) {
 		return nil, fmt.Errorf("the host %.100s is not the site's: add it to csrf.Options.Hosts", strconv.Quote(host))
 	}
 	if !upgradesToWebSocket(r.Header) {
-		return nil, errors.New("the client asks for another protocol than websocket: a connection that is upgraded to h2c bypasses the gateway")
+		return nil, errors.New("the client asks for a protocol other than websocket: a connection that is upgraded to h2c bypasses the gateway")
 	}
 	u, err := parseURI(uri, h.opts.PathParameters)
 	if err != nil {

@@ -44,7 +44,7 @@ func TestOtherProtocols(t *testing.T) {
 				switch {
 				case tc.good && rec.Code > 204:
 					t.Errorf("%s: %s", tc.headers, answer(rec))
-				case !tc.good && (rec.Code != 403 || !strings.Contains(w.log.String(), "another protocol than websocket") || w.seen != nil):
+				case !tc.good && (rec.Code != 403 || !strings.Contains(w.log.String(), "a protocol other than websocket") || w.seen != nil):
 					t.Errorf("%s: %s, %s", tc.headers, answer(rec), w.log.String())
 				}
 			}

@@ -1,14 +1,15 @@
 // Package proxy authenticates requests for a gateway: before the gateway forwards a request, it
-// sends a sub-request to this package's handler, which allows or rejects it. nginx calls this
-// auth_request, Traefik and Caddy forward auth, Envoy external authorization.
+// sends a sub-request to this package's handler, which allows or rejects it. The name of this
+// feature is auth_request in nginx, forward auth in Traefik and Caddy, and external authorization
+// in Envoy.
 //
 // Create the handler with [NewForwardAuth]. The gateway's sub-request describes the client's
 // request. The handler authenticates it, checks a guard, and responds with 204 and the identity in
 // headers, which the gateway passes to the application behind it. docs/gateways.md has a
 // configuration for each gateway.
 //
-// Use it for applications that do not use this library. An application that does authenticates
-// requests itself and needs only authn.TrustedProxies.
+// Use it for applications that do not use this library. An application that uses this library
+// authenticates requests itself and needs only authn.TrustedProxies.
 package proxy
 
 import (
@@ -117,10 +118,10 @@ type forwardAuth struct {
 // with authz.Mux.Public. Sub-requests must come from one of proxies and use the dialect.
 //
 // The handler decides about the client's request, not about the sub-request: auth and guard get the
-// original method, host, path and scheme. The host is in the form of csrf.Site.CanonicalHost, however
-// the client spelled it. A cross-site POST is therefore rejected although nginx
-// sends the sub-request as GET. The handler reads only the headers of the dialect, and each must
-// occur exactly once.
+// original method, host, path and scheme. A cross-site POST is therefore rejected, although nginx
+// sends the sub-request as GET. The host is in the form of csrf.Site.CanonicalHost, however the
+// client spelled it. The handler reads only the headers of the dialect, and each must occur exactly
+// once.
 //
 // The responses are:
 //   - 204 (Envoy: 200): allowed. Identity headers describe the caller, with all bytes outside
@@ -128,10 +129,10 @@ type forwardAuth struct {
 //   - 303 to ForwardAuthOptions.Login for an anonymous visitor of a page, and for one whose session
 //     has expired (see authn.Page). nginx gets 401 with that Location, because auth_request turns a
 //     303 into a 500.
-//   - 400: the sub-request already has an identity header, in a spelling that some server accepts
-//     as one. The gateway must remove identity headers from the client's request.
+//   - 400: the sub-request already has an identity header, or a header whose name some servers read
+//     as an identity header. The gateway must remove identity headers from the client's request.
 //   - 401 with the challenges of the chain, or 403: rejected.
-//   - 403 with a log line: the client asks for another protocol than websocket, such as h2c. The
+//   - 403 with a log line: the client asks for a protocol other than WebSocket, such as h2c. The
 //     gateway would forward the upgrade, and later requests on the connection would bypass it.
 //   - 403 with a log line that names the configuration error: the peer is not a trusted proxy; a
 //     header is missing, repeated, malformed or of another dialect; the host is not the site's; the

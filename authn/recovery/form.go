@@ -27,9 +27,9 @@ type FormOptions struct {
 	// value looks like one.
 	NameLabel string
 	// Render writes a page after status and headers were set. The page is sent after Render
-	// returns. If it panics, the response is 500; at StepDone the password is changed all the same.
-	// The Content-Security-Policy allows styles and the script of the built-in page only; Render
-	// can change it. nil means plain pages.
+	// returns. If it panics, the response is 500. At StepDone, the password has been changed before
+	// Render is called. The Content-Security-Policy allows styles and the script of the built-in
+	// page only; Render can change it. nil means plain pages.
 	Render func(w http.ResponseWriter, r *http.Request, p Page)
 }
 
@@ -41,9 +41,9 @@ const (
 	StepRequest Step = "request"
 	// StepSent: the request was accepted. The page MUST NOT say whether the address is known.
 	StepSent Step = "sent"
-	// StepReset: the user enters a new password, in a field with the name "password". A field
-	// "token" takes the token, or the whole link. A script can fill it from the part of the URL
-	// after "#"; for browsers without scripts it must be visible.
+	// StepReset: the user enters a new password, in a field with the name "password". A field with
+	// the name "token" accepts the token, or the whole link. A script can fill it from the part of
+	// the URL after "#". For browsers without scripts, the field must be visible.
 	StepReset Step = "reset"
 	// StepDone: the password is changed.
 	StepDone Step = "done"
@@ -60,7 +60,7 @@ type Page struct {
 	// Token is the token of the previous attempt if the password was rejected, so that users need
 	// not open the link again. It MUST be used only as the value of the field "token".
 	Token Token
-	// Login, Request and NameLabel are those of FormOptions.
+	// Login, Request and NameLabel are the values of FormOptions.
 	Login, Request, NameLabel string
 }
 
@@ -90,10 +90,10 @@ func (r *Recovery) RequestForm(opts *FormOptions) http.Handler {
 	})
 }
 
-// ResetForm returns the page in the links, on which users set a new password. Mount it at the path
-// of the page that New got, for GET and POST, outside the authentication chain. GET shows a form.
-// POST does the work of [Recovery.Reset] and shows a page. Errors have the status of Reset, and show
-// the form again if the user can correct them.
+// ResetForm returns the page to which the links lead. On it, users set a new password. Mount it for
+// GET and POST at the path of the URL that you passed to New as page, outside the authentication
+// chain. GET shows a form. POST does the work of [Recovery.Reset] and shows a page. Errors have the
+// status of Reset, and show the form again if the user can correct them.
 //
 // A script of the page moves the token from the URL into the form. In a browser without scripts
 // the page has a field into which users paste the link.
@@ -256,8 +256,8 @@ var pages = func() *template.Template {
 </form>
 {{with .Login}}<p><a href="{{.}}">Back to the login</a></p>
 {{end}}`},
-		StepSent: {"Check your messages", `<p>If there is an account with what you entered, a message with a link is on its way. It can take some minutes.</p>
-{{with .Request}}<p>No message? Look into the spam folder, or <a href="{{.}}">try again</a>.</p>
+		StepSent: {"Check your messages", `<p>If an account matches what you entered, we have sent a message with a link. It can take a few minutes to arrive.</p>
+{{with .Request}}<p>No message? Look in the spam folder, or <a href="{{.}}">try again</a>.</p>
 {{end}}`},
 		StepReset: {"Set a new password", problemText + `<form method="post">
 	{{if .Token.Text}}<input type="hidden" name="token" value="{{.Token.Text}}">{{else}}<div id="link">

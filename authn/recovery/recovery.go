@@ -88,8 +88,8 @@ type Options struct {
 	TTL time.Duration
 	// Limiter limits requests per requested address and per client address. Nil means a limiter in
 	// the memory of this process with the default limits of package throttle. A request beyond the
-	// limits is still accepted if the caller is known to the limiter of the password checker: it
-	// uses an address from which the account logged in before, or has a device cookie.
+	// limits is still accepted if the caller is known to the limiter of the password checker. A
+	// known caller uses an address from which the account logged in before, or has a device cookie.
 	Limiter authn.LoginLimiter
 	// InsecureNoLimiter turns limits off. Anyone can then fill a mailbox with messages. Set it only
 	// in tests, or if something in front of the server limits requests.

@@ -21,8 +21,8 @@ import (
 // maxAddress is the maximum length of an address in bytes (RFC 5321, section 4.5.3.1).
 const maxAddress = 254
 
-// Request returns the endpoint that requests a link: POST with "address" as JSON or as a form.
-// Mount it outside the authentication chain.
+// Request returns the endpoint that requests a link. It accepts a POST of "address" as JSON or as a
+// form. Mount it outside the authentication chain.
 //
 // The response is the same 200 for every address, known or unknown. It is 400 if the body is
 // malformed, 429 if a limit is reached and 503 if the queue is full. These do not depend on the
@@ -33,7 +33,7 @@ func (r *Recovery) Request() http.Handler {
 			authn.Respond(w, req, authn.Undecided(err))
 			return
 		}
-		login.Answer(w, map[string]string{"detail": "If there is an account of that address, a message is on its way."})
+		login.Answer(w, map[string]string{"detail": "If this address belongs to an account, a message is on its way."})
 	})
 }
 

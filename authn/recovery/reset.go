@@ -32,8 +32,8 @@ var (
 	errAddress = errors.New("e-mail address changed since")
 )
 
-// Reset returns the endpoint that sets a new password: POST with "token" and "password" as JSON or
-// as a form. Mount it outside the authentication chain.
+// Reset returns the endpoint that sets a new password. It accepts a POST of "token" and "password"
+// as JSON or as a form. Mount it outside the authentication chain.
 //
 // On success it responds with 204 and revokes every credential of the account, of all schemes; the
 // user then logs in with the new password. If the password policy rejects the password, the
@@ -88,9 +88,9 @@ func (r *Recovery) resetBy(req *http.Request, token, password string) (subject s
 	return subject, err
 }
 
-// ResetPassword does the work of [Recovery.Reset] without a request. It does not make the caller
-// known to the login limits, as Reset does (see password.Checker.Vouch). Of several concurrent
-// calls with one token, one succeeds.
+// ResetPassword does the work of [Recovery.Reset] without a request. Unlike Reset, it does not make
+// the caller known to the login limits (see password.Checker.Vouch). If several calls use one token
+// concurrently, only one succeeds.
 func (r *Recovery) ResetPassword(ctx context.Context, token, password string) error {
 	_, err := r.reset(ctx, token, password)
 	return err

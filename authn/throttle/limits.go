@@ -23,8 +23,8 @@ type LoginLimits struct {
 	// Account limits attempts of unknown callers at one account from networks that already tried
 	// this account within the last day: 100/h and 300/d.
 	Account []Rate
-	// AccountFirst is a reserve for the first attempt of a network at an account in a day, so that
-	// a few networks cannot use up the limit of an account: 30/h and 100/d.
+	// AccountFirst is a reserve for the first attempt of a network at an account in a day: 30/h and
+	// 100/d. With it, a few networks cannot use up the limit of an account.
 	AccountFirst []Rate
 	// Source, Block and Net limit all attempts of unknown callers from an IPv4 address or IPv6 /64
 	// (30/m and 300/h), from an IPv4 /28 or IPv6 /56 (60/m and 600/h), and from a network (120/m
@@ -55,8 +55,8 @@ type LoginLimits struct {
 	// that are four times as high.
 	KnownSource, KnownBlock, KnownNet []Rate
 
-	// Free is the number of successful logins to one account from one place that give back their
-	// units: 60/h. Further logins count like failures, because each costs a password hash.
+	// Free is the rate of successful logins to one account from one place that do not count toward
+	// the limits: 60/h. Further logins count like failures, because each costs a password hash.
 	Free []Rate
 }
 
@@ -92,7 +92,7 @@ func DefaultLoginLimits() LoginLimits {
 }
 
 // Scale returns the limits with every number multiplied by times/by: Scale(10, 5) doubles them.
-// Numbers are rounded up and limited to 1 to [MaxLimit]. If times or by is not between 1 and
+// Numbers are rounded up and kept between 1 and [MaxLimit]. If times or by is not between 1 and
 // MaxLimit, the limits are returned unchanged.
 func (l LoginLimits) Scale(times, by int) LoginLimits {
 	if times < 1 || by < 1 || times > MaxLimit || by > MaxLimit {

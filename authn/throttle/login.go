@@ -23,8 +23,8 @@ type LoginOptions struct {
 	// is required.
 	NameKey Secret
 	// DeviceKey is the 32-byte key of device cookies (keys.DeviceCookie). nil means no
-	// cookies. A user is then known only by address. While many networks attack the account, its
-	// owner cannot log in from a new address.
+	// cookies. A user is then known only by address. While many networks attack an account, the
+	// owner of the account cannot log in from a new address.
 	DeviceKey Secret
 	// PlainHTTP names the device cookie "device", without Secure, for development on loopback.
 	// Otherwise the name is "__Host-device". The other name is never read.
@@ -32,25 +32,25 @@ type LoginOptions struct {
 	// Logger receives a message when the store fails and when it works again. nil means
 	// slog.Default(). A [Shared] store has a logger of its own.
 	Logger *slog.Logger
-	// Clock returns the current time. nil means time.Now. With a clock without monotonic readings,
+	// Clock returns the current time. nil means time.Now. If its times have no monotonic readings,
 	// changes of the wall clock affect the limits.
 	Clock func() time.Time
 }
 
-// Login limits login attempts. Pass it to a password checker as its [authn.LoginLimiter]. Before a
-// password is hashed, an attempt takes one unit from every bucket that it belongs to, or from none
-// if one of them is empty. A success gives these units back (see LoginLimits.Free). It does not
-// reset the counts.
+// Login limits login attempts. Pass it to a password checker as its [authn.LoginLimiter]. Each
+// limit is a bucket of units that refills over time. Before a password is hashed, an attempt takes
+// one unit from every bucket that it belongs to, or none if one of them is empty. A success gives
+// these units back (see LoginLimits.Free). It does not reset the counts.
 //
 // Failures of unknown callers do not lock out the owner of the account. Callers that have logged in
 // to the account before, from the same address or with a device cookie, have buckets of their own.
 // They are known until the account's epoch changes. An account has at most 8 known addresses and 8
-// known devices. An address from which more than 4 accounts logged in within 90 days makes no
-// caller known.
+// known devices. An address from which more than 4 accounts logged in within 90 days does not make
+// a caller known.
 //
-// If the store fails, attempts are counted in the memory of this process, so limits still apply. With
-// several processes use a [Shared] store: it divides these limits by their number. A Login is safe
-// for concurrent use.
+// If the store fails, attempts are counted in the memory of this process, so limits still apply.
+// With several processes use a [Shared] store: it divides these limits by the number of processes.
+// A Login is safe for concurrent use.
 type Login struct {
 	store   *Shared
 	limits  LoginLimits

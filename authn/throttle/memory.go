@@ -11,13 +11,13 @@ import (
 // MemoryOptions configure a [Memory]. nil means the defaults.
 type MemoryOptions struct {
 	// MaxEntries is the largest number of counts, one for each bucket and rate. Shared buckets are
-	// not included. 0 means 200,000, about 26 MB; so does a negative value. If there are more,
-	// counts with the fewest missing units are dropped. So a flood of new names drops its own
-	// counts first, and never shared ones.
+	// not included. 0 means 200,000, about 26 MB; so does a negative value. If there are more, the
+	// counts closest to a full bucket are dropped. So a flood of new names drops its own counts
+	// first, and never shared ones.
 	MaxEntries int
-	// MaxSets is the largest number of sets of marks. Each account and address that logs in has
-	// three. 0 means 100,000, about 20 MB; so does a negative value. If there are more, sets that
-	// were unused for a long time are dropped.
+	// MaxSets is the largest number of sets of marks (see [Mark]). Each account and address that
+	// logs in has three. 0 means 100,000, about 20 MB; so does a negative value. If there are more,
+	// sets that were unused for a long time are dropped.
 	MaxSets int
 }
 

@@ -19,7 +19,8 @@ import (
 // RefusalOptions configure [Refusals]. nil means the defaults.
 type RefusalOptions struct {
 	// Limit is the rate of rejected credentials from one address (IPv4, or IPv6 /64) that are
-	// answered with 401. Further ones are answered with 429. The zero value means 120/m.
+	// answered with 401. Further rejected credentials are answered with 429. The zero value means
+	// 120/m.
 	Limit Rate
 	// Stop is a higher rate of rejected credentials from one address. Above it, credentials are not
 	// checked and get 429, in every place where requests contain them (see [authn.Presented]).
@@ -27,11 +28,11 @@ type RefusalOptions struct {
 	// zero value means ten times Limit.
 	//
 	// If a network exceeds its Stop, the credentials of all of its addresses are not checked. But
-	// for each address that does not exceed its own Stop, six credentials per minute are.
+	// six credentials per minute are checked for each address that does not exceed its own Stop.
 	Stop Rate
-	// Networks are factors for the networks around an address: the Limit and Stop of one address,
-	// times a factor, are the Limit and Stop of the network. The networks are the IPv4 /28 or IPv6
-	// /56, the /24 or /48, and the /16 or /32. 0 means the default: 2, 4 and 256.
+	// Networks are factors for the networks around an address. The Limit and Stop of a network are
+	// the Limit and Stop of one address, multiplied by the factor. The networks are the IPv4 /28 or
+	// IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 2, 4 and 256.
 	Networks [3]int
 	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time

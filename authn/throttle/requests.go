@@ -14,10 +14,10 @@ import (
 type Options struct {
 	// Proxies are trusted to report the client address.
 	Proxies authn.TrustedProxies
-	// Networks are factors for the networks around the address of an anonymous caller: the rate of
-	// one address, times a factor, is the rate of the network. The networks are the IPv4 /28 or
-	// IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 4, 16 and 256. Raise them
-	// if many anonymous clients share a network.
+	// Networks are factors for the networks around the address of an anonymous caller. The rate of
+	// a network is the rate of one address, multiplied by the factor. The networks are the IPv4 /28
+	// or IPv6 /56, the /24 or /48, and the /16 or /32. 0 means the default: 4, 16 and 256. Raise
+	// them if many anonymous clients share a network.
 	Networks [3]int
 	// NameKey, Logger and Clock have the same meaning as in [LoginOptions].
 	NameKey Secret
@@ -29,8 +29,8 @@ type Options struct {
 // IPv6 /64) and by the networks around it (Options.Networks). Put it after the authn middleware. A
 // request over the limit gets 429 with the text of Django REST Framework.
 //
-// It returns an error if store is nil, if rate is zero or out of range, if an option is out of range,
-// or if Options.NameKey is not set for a [Shared] store. The rate [Off] means no limit. If the store
+// It returns an error if store is nil, if rate is zero, if rate or an option is out of range, or if
+// Options.NameKey is not set for a [Shared] store. The rate [Off] means no limit. If the store
 // fails, requests are counted in memory.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted

@@ -38,20 +38,20 @@ var scenarios = []scenario{
 		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 500) }},
 	{name: "1,000 addresses in 500 networks, a try a second", hours: 6, every: time.Second, try: func(s *sim, i int) { s.wrong(v4(i%1000, 2), victim) },
 		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 600) }},
-	{name: "botnet of 10,000 addresses in 5,000 networks, 20 a second", hours: 1, every: 50 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
+	{name: "a botnet of 10,000 addresses in 5,000 networks, 20 a second", hours: 1, every: 50 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
 		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 600) }},
-	{name: "the same, each address once a day", hours: 24, every: 8640 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
+	{name: "the same botnet, each address once a day", hours: 24, every: 8640 * time.Millisecond, try: func(s *sim, i int) { s.wrong(v4(i%10_000, 2), victim) },
 		check: func(t *testing.T, r results) { known(t, r); atMost(t, r, 900) }},
-	{name: "the same, 40 a second, invented names", hours: 0.5, every: 25 * time.Millisecond,
+	{name: "the same botnet, 40 a second, invented names", hours: 0.5, every: 25 * time.Millisecond,
 		try:   func(s *sim, i int) { s.wrong(v4(i%10_000, 2), fmt.Sprint("\x00invented", i)) },
 		check: func(t *testing.T, r results) { known(t, r) }},
 	{name: "1,000 addresses, 40 a second, invented names", hours: 0.5, every: 25 * time.Millisecond,
 		try:   func(s *sim, i int) { s.wrong(v4(i%1000, 2), fmt.Sprint("\x00invented", i)) },
 		check: func(t *testing.T, r results) { known(t, r) }},
-	{name: "one address, 1 try a second, one at each of 10,000 accounts", hours: 1, every: time.Second,
+	{name: "one address tries one password at each of 10,000 accounts, 1 a second", hours: 1, every: time.Second,
 		try:   func(s *sim, i int) { s.wrong("203.0.113.1:1", fmt.Sprint("\x00user", i%10_000)) },
 		check: func(t *testing.T, r results) { everybody(t, r) }},
-	{name: "carrier NAT: the home address is shared by 1,000 customers, one of which tries every second", hours: 6, every: time.Second,
+	{name: "carrier NAT: 1,000 customers share the home address, and one of them tries every second", hours: 6, every: time.Second,
 		before: func(s *sim) {
 			for i := range 1000 {
 				s.right("198.51.100.7:2", fmt.Sprint("\x00customer", i))
@@ -63,16 +63,16 @@ var scenarios = []scenario{
 	{name: "a guest at the home address (4 accounts) tries every second", hours: 6, every: time.Second,
 		try:   func(s *sim, i int) { s.wrong("198.51.100.7:3", victim) },
 		check: func(t *testing.T, r results) { all(t, r, newcomer, device, traveller); atMost(t, r, 300) }},
-	{name: "a neighbour in the /56 of the home address tries every second", hours: 6, every: time.Second, owner: func(int) string { return v6(0, 200) },
+	{name: "an address in the same /56 as the home address tries every second", hours: 6, every: time.Second, owner: func(int) string { return v6(0, 200) },
 		try:   func(s *sim, i int) { s.wrong(v6(0, i%100), victim) },
 		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 60) }},
-	{name: "300 cookies of an account of the attacker's, 10 wrong tries a minute with each, at that account", hours: 0.5, every: 20 * time.Millisecond,
+	{name: "an attacker with 300 device cookies of their own account: 10 wrong tries a minute with each, at that account", hours: 0.5, every: 20 * time.Millisecond,
 		before: ownCookies, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", "\x00mallory", s.minted[i%len(s.minted)]...) },
 		check: func(t *testing.T, r results) { everybody(t, r) }},
-	{name: "the same cookies at the victim's account", hours: 1, every: 20 * time.Millisecond,
+	{name: "these cookies at the victim's account", hours: 1, every: 20 * time.Millisecond,
 		before: ownCookies, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim, s.minted[i%len(s.minted)]...) },
 		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 30) }},
-	{name: "the password leaked for 10 minutes: 100 addresses, 1,000 cookies; then the owner changes it at the known address", hours: 1, every: 50 * time.Millisecond,
+	{name: "for 10 minutes strangers know the password and log in from 100 addresses, with 1,000 cookies; then the owner changes it at the known address", hours: 1, every: 50 * time.Millisecond,
 		before: func(s *sim) {
 			s.minted = nil
 			for i := range 1000 {
@@ -91,7 +91,7 @@ var scenarios = []scenario{
 				t.Errorf("the device was let in %d of %d times", r.in[device], r.of[device])
 			}
 		}},
-	{name: "logged in at another account space under the victim's name", hours: 1, every: time.Second,
+	{name: "a login to another account space under the victim's name", hours: 1, every: time.Second,
 		before: func(s *sim) {
 			c, _ := s.right("203.0.113.1:1", "shop"+victim)
 			s.minted = [][]*http.Cookie{c}

@@ -23,9 +23,9 @@ type SharedOptions struct {
 // [Scoped]. Their options must have a NameKey, so that all processes use the same names.
 //
 // While the RateLimits fails, each process counts in its own memory, with every limit divided by the
-// number of processes (rounded down, at least 1). So all processes together allow at most what the
-// limit says, or one unit for each process if that is more. Counts of such a time are not carried
-// over in either direction: an outage allows one more burst at its beginning and one at its end.
+// number of processes (rounded down, at least 1). So all processes together allow at most the
+// limit, or one unit for each process if that is more. Counts are not transferred when an outage
+// begins or ends, so each of these moments allows one more burst.
 //
 // It is safe for concurrent use.
 type Shared struct {
@@ -47,7 +47,8 @@ func Replicas(n int) func() int { return func() int { return n } }
 
 // NewShared returns a store that counts in limits. replicas returns the number of processes that
 // serve requests now, such as [Replicas](3). It is called when limits begins to fail, and must not
-// wait; less than 1 counts as 1. opts can be nil. It returns an error if limits or replicas is nil.
+// wait. A result below 1 counts as 1. opts can be nil. It returns an error if limits or replicas is
+// nil.
 func NewShared(limits storage.RateLimits, replicas func() int, opts *SharedOptions) (*Shared, error) {
 	if limits == nil || replicas == nil {
 		return nil, errors.New("throttle: NewShared: limits and replicas must be set")
@@ -201,7 +202,7 @@ func (s *Shared) Take(ctx context.Context, now time.Time, plans [][]Bucket) (Out
 	return o, err
 }
 
-// Return implements [Store]. It gives units back to the RateLimits, also if they were counted in
+// Return implements [Store]. It gives units back to the RateLimits, even if they were counted in
 // memory.
 func (s *Shared) Return(ctx context.Context, now time.Time, buckets []Bucket) error {
 	return s.remote.giveBack(ctx, now, Key{}, buckets)

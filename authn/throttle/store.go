@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Key identifies a bucket or a set of marks. It is a MAC of what is counted, so that a store
-// contains neither names nor addresses, and all keys have the same size.
+// Key identifies a bucket or a set of marks. It is a MAC of the counted name or address, so that a
+// store does not contain these, and all keys have the same size.
 type Key [16]byte
 
 // Bucket is a limit of one caller, network or account, with all its rates. Each pair of key and
@@ -17,7 +17,7 @@ type Bucket struct {
 	Key   Key
 	Rates []Rate
 	// Shared is true for the few buckets that all callers share. A store that drops counts never
-	// drops it.
+	// drops theirs.
 	Shared bool
 }
 
@@ -27,7 +27,7 @@ type Outcome struct {
 	Plan int
 	// Wait is the time until a plan can be taken, or 0 if one was.
 	Wait time.Duration
-	// Key is the bucket that prevented the plan with the shortest wait.
+	// Key identifies the bucket that prevented the plan with the shortest wait.
 	Key Key
 }
 
@@ -42,8 +42,8 @@ type Mark struct {
 }
 
 // Store counts units and keeps small sets of marks. It must be safe for concurrent use. now is the
-// time of the caller's clock. A store that several processes share uses its own clock instead; it
-// better implements storage.RateLimits, for [NewShared].
+// time of the caller's clock. For a store that several processes share, implement
+// storage.RateLimits instead and call [NewShared]. Such a store uses its own clock.
 //
 // Counts use the generic cell rate algorithm (GCRA). A full bucket allows Limit units immediately,
 // and then one unit for each Window/Limit. So a window that begins with a full bucket allows up to

@@ -28,9 +28,9 @@ func SourceOf(a netip.Addr) string {
 	return network.Source.Name(a)
 }
 
-// PurposeOf returns the purpose of the families of a scheme with that issuer and the audience of
-// its access tokens; "" as audience means any. With different purposes, several issuers and
-// audiences can share a store.
+// PurposeOf returns the purpose of the token families of a scheme. audience is the audience of its
+// access tokens; "" means any audience. With different purposes, several issuers and audiences can
+// share a store.
 func PurposeOf(scheme, issuer, audience string) string {
 	key := storage.BlockKeyOf("purpose", issuer, fmt.Sprintf("%d %s%s", len(scheme), scheme, audience))
 	return scheme + " " + base64.RawURLEncoding.EncodeToString(key[:15])

@@ -147,7 +147,7 @@ type Result struct {
 }
 
 // Begin stores a family with its first token. It sets Created, Expires and, if it is zero, AuthTime
-// of the family. Its errors are those of storage.Families.
+// of the family. It returns the errors of storage.Families.
 func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (storage.Family, error) {
 	now := r.opts.Clock().UTC()
 	f.Created, f.Expires = now, now.Add(r.opts.Absolute)
@@ -284,9 +284,9 @@ func (r *Rotator) repeat(ctx context.Context, st storage.RefreshState, u Use) (R
 	return Result{State: st}, ErrReused
 }
 
-// Revoke revokes the family of a token, whether or not it was exchanged, if it belongs to the
-// client. [ErrUnknown] and [ErrMismatch] change nothing. If the family was already revoked or has
-// expired, Revoke returns nil and writes nothing.
+// Revoke revokes the family of a token if the token belongs to the client, even if the token was
+// already exchanged. If Revoke returns [ErrUnknown] or [ErrMismatch], nothing was changed. If the
+// family was already revoked or has expired, Revoke returns nil and writes nothing.
 func (r *Rotator) Revoke(ctx context.Context, u Use) (storage.RefreshState, error) {
 	st, err := r.inspect(ctx, storage.DigestOf(u.Secret), u)
 	if err == ErrExpired || err == ErrRevoked && st.Family.Ended {

@@ -60,7 +60,7 @@ func TestPage(t *testing.T) {
 		if row := regexp.MustCompile(`<tr>.*<td></td>`).FindString(text); row != "" {
 			t.Errorf("%s says nothing in %q", path, row)
 		}
-		for _, want := range []string{"curl -s " + c.S.URL + "/token/login", "POST /knox/logoutall", "a stolen database holds", "1; once a minute 2", "Django: 3", "lookups cached for 30s (-cache)"} {
+		for _, want := range []string{"curl -s " + c.S.URL + "/token/login", "POST /knox/logoutall", "a stolen database holds", "1, and once a minute 2", "Django: 3", "lookups cached for 30s (-cache)"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s lacks %q", path, want)
 			}

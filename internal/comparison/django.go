@@ -13,6 +13,6 @@ var Django = map[string][]string{
 	"logout revokes it":                {"no logout", "immediately", "when it expires", "when it expires", "immediately", "immediately", "no logout", ""},
 	"a new password revokes it":        {"does not revoke it", "does not revoke it", "when it expires", "when it expires", "", "immediately", "immediately", ""},
 	"disabling the account revokes it": {"immediately", "immediately", "immediately", "when it expires", "", "immediately", "immediately", ""},
-	"a stolen database holds":          {"the credential", "a digest of random bits", "the refresh token, where logins can be ended", "the refresh token, where logins can be ended", "the credential", "the credential", "a slow hash of it", ""},
+	"a stolen database holds":          {"the credential", "a digest of random bits", "the refresh token, if the blacklist app is installed", "the refresh token, if the blacklist app is installed", "the credential", "the credential", "a slow hash of it", ""},
 	"cross-site check":                 {"not needed", "not needed", "not needed", "not needed", "not needed", "needed; other sites are refused, but not at login", "needed, and missing", ""},
 }

@@ -44,7 +44,7 @@ func (p *Probe) StatementsPerRequest() string {
 	}
 	p.w.after(61 * time.Second)
 	if later := count(); later != n {
-		return n + "; once a minute " + later
+		return n + ", and once a minute " + later
 	}
 	return n
 }

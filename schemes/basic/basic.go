@@ -115,7 +115,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id.Kept(s, keep), nil
 }
 
-// Presented implements authn.Keeper: the middleware keeps identities if the checker keeps logins
+// Presented implements authn.Keeper. The middleware keeps identities if the checker keeps logins
 // (password.Cached over a store with leases).
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return authn.RawCredentials(r, "Basic"), true

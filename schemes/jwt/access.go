@@ -11,8 +11,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Access is a verified token and the Identity.Credential of this package. It is read-only, because
-// requests with the same token can share it.
+// Access is a verified token. Identities of this package have it as their Credential. It is
+// read-only, because requests with the same token can share it.
 type Access struct {
 	// ID is the claim "jti" (or VerifierOptions.IDClaim), or "" if the token has none. Family is
 	// the claim "sid".
@@ -68,7 +68,8 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	if a.RefreshUntil, err = optionalTime(c, "refresh_exp"); err != nil {
 		return nil, err
 	}
-	if raw, ok := c.Get("ver"); ok && v.own {
+	ours := v.own || v.opts.OwnIssuer
+	if raw, ok := c.Get("ver"); ok && ours {
 		if err := c.Decode("ver", &a.Version); err != nil || string(raw) == "null" {
 			return nil, claimError("ver", errors.New("not an integer"))
 		}
@@ -91,7 +92,7 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // so that append makes a copy
 	issuer := v.issuer
 	sidIssuer := issuer
-	if v.own {
+	if ours {
 		sidIssuer = "" // families belong to the store, not to an issuer
 	}
 	a.keys = storage.BlockKeys{
@@ -110,7 +111,7 @@ func (a *Access) clone() *Access {
 }
 
 // CloneCredential returns a copy of a that shares no list with it. Package authn calls it, so that
-// an application cannot modify what requests share.
+// an application cannot modify values that requests share.
 func (a *Access) CloneCredential() any { return a.clone() }
 
 func claimError(name string, why error) error {

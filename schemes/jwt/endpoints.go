@@ -111,8 +111,8 @@ func (s *Scheme) check(r *http.Request, text string) (subject string, err error)
 
 // Blocklist returns the logout endpoint for clients that send their refresh token. It accepts a
 // POST of {"refresh"} and responds with {}. All refresh and access tokens of the login are revoked.
-// If that could not be stored, the response is 503 and the user is not logged out. For a token that
-// was already revoked, the response is 200 too.
+// If the revocation could not be stored, the response is 503 and the user is not logged out. For a
+// token that was already revoked, the response is 200 too.
 func (s *Scheme) Blocklist() http.Handler {
 	return s.endpoints.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		text, own, err := read(w, r, refreshField)

@@ -103,7 +103,7 @@ func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *
 }
 
 // Refresh exchanges a refresh token for the next token pair. repeated reports that the token had
-// already been exchanged within Options.Grace; pair is then the same pair again.
+// already been exchanged within Options.Grace; pair is then the pair of that exchange.
 //
 // If the token is rejected, the error is an [*authn.Error]:
 //   - the error of Options.Rule or Options.Claims

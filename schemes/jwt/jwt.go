@@ -11,7 +11,7 @@
 // period and reuse detection.
 //
 // Access tokens contain their family and the subject's epoch. So a logout, a new password and "log
-// out everywhere" revoke them too, wherever the store is queried.
+// out everywhere" revoke them too, in every service that queries the store.
 package jwt
 
 import (
@@ -74,12 +74,12 @@ type Options struct {
 	// Leeway is the accepted difference between the clocks of verifiers, at most 5 minutes. 0 means
 	// none.
 	Leeway time.Duration
-	// Stateless takes identities from the claims and does not load the account. The roles are those
-	// of the last refresh, and a disabled account stays valid until its access token expires. The
-	// blocklist and the epoch are still checked.
+	// Stateless takes identities from the claims and does not load the account. The roles are the
+	// roles at the last refresh, and a disabled account stays valid until its access token expires.
+	// The blocklist and the epoch are still checked.
 	Stateless bool
-	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. They can be used once, like
-	// opaque ones.
+	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. Like opaque refresh tokens, they
+	// can be used only once.
 	SignedRefresh bool
 	// MaxLogins is the largest number of logins with refresh tokens of a user. 0 means 1,000.
 	// [NoLimit] means any number. A login above the limit is not rejected; it revokes the oldest.

@@ -22,8 +22,8 @@ type KeyOptions struct {
 	// tokens.
 	Algorithm jose.Algorithm
 	// Publish is the time between the publication of a new key and its first signature. 0 means 10
-	// minutes. It must be longer than verifiers cache the published keys. The first key signs
-	// immediately.
+	// minutes. It must be longer than the time for which verifiers cache the published keys. The
+	// first key signs immediately.
 	Publish time.Duration
 	// Overlap is the time for which the old key verifies after the new key began to sign. 0 means
 	// 24 hours. It must be longer than the lifetime of access tokens and of signed refresh tokens.

@@ -260,10 +260,16 @@ func (v *Verifier) refuse(err error) error {
 // foreign checks the token of another issuer and completes its identity.
 func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 	if v.opts.Blocklist != nil {
-		// Epochs belong to subjects of this application, not to those of another issuer.
-		st, err := v.opts.Blocklist.TokenStatusOf(ctx, "", k.access.keys)
+		subject := "" // epochs belong to subjects of this application, not to those of another issuer
+		if v.opts.OwnIssuer {
+			subject = k.access.Subject
+		}
+		st, err := v.opts.Blocklist.TokenStatusOf(ctx, subject, k.access.keys)
 		if err != nil {
 			return err
+		}
+		if k.access.Version < st.Epoch { // a blocklist without the accounts has no epochs
+			return v.invalid.WithCause(credential.ErrEpoch)
 		}
 		if st.Blocked {
 			return v.invalid.WithCause(errBlocked)

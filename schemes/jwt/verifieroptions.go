@@ -25,8 +25,8 @@ type VerifierOptions struct {
 	// IDClaim is the claim that identifies a token, for the Blocklist. "" means "jti". Entra ID
 	// uses "uti". A token without it is rejected unless NoID is set.
 	IDClaim string
-	// NoID accepts tokens without that claim. Entra ID and Auth0's default profile send no "jti".
-	// The Blocklist can then revoke such a token only by "sid" or by its subject.
+	// NoID accepts tokens without the claim of IDClaim. Entra ID and Auth0's default profile send
+	// no "jti". The Blocklist can then revoke such a token only by "sid" or by its subject.
 	NoID bool
 	// Audiences are accepted in addition to the audience of [NewVerifier]. Each of them opens this
 	// API to everyone who can get tokens for it.
@@ -36,8 +36,8 @@ type VerifierOptions struct {
 	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions",
 	// because it would give every client the user's rights.
 	ScopeClaims []string
-	// ClientClaims are the claims with the client. If a token has several of them, they must be
-	// equal. nil means "client_id". Others are "azp", "cid" and "appid".
+	// ClientClaims are the claims that can contain the client. If a token has several of them, they
+	// must be equal. nil means "client_id". Others are "azp", "cid" and "appid".
 	ClientClaims []string
 	// FirstParty means that this issuer has no clients between its users and this API. A token with
 	// neither a client nor scopes then has the user's full rights, with the roles of Roles. A token
@@ -46,17 +46,18 @@ type VerifierOptions struct {
 	// so the user is not an account of this application (see OwnIssuer).
 	FirstParty bool
 	// FirstPartyClients are clients that act with their user's full rights, such as your own
-	// single-page application. Identity.Client is then "". Scopes in the token still limit it.
+	// single-page application. Identity.Client is then "". Scopes in the token still limit the
+	// identity.
 	//
 	// The comment of FirstParty lists the claims that can contain a client or scopes. If one of
 	// these contains scopes or another client, and is neither in ScopeClaims nor in ClientClaims,
-	// the token is rejected, because that limit would be ignored. A token with "act" or "may_act"
-	// is never first-party.
+	// the token is rejected, because its limit would otherwise be ignored. A token with "act" or
+	// "may_act" is never first-party.
 	//
 	// Do not list third-party clients, because they would have all rights of their users. A token
-	// of a machine is never first-party; it is recognized because its subject equals its client.
-	// Therefore do not list clients whose service accounts have another subject, as in Keycloak,
-	// Entra ID and Auth0.
+	// that a machine obtained for itself is never first-party. The verifier recognizes it because
+	// its subject equals its client. Therefore do not list clients whose service accounts have
+	// another subject, as in Keycloak, Entra ID and Auth0.
 	FirstPartyClients []string
 	// IgnoreFirstPartyScopes ignores the scopes of FirstPartyClients. Use it for issuers that put
 	// scopes such as "openid profile" into each token.
@@ -77,7 +78,12 @@ type VerifierOptions struct {
 	// have no roles.
 	Roles string
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
-	// are rejected.
+	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a token
+	// as soon as the issuer does after a logout, a revocation, a new password, "log out everywhere",
+	// or when the account is disabled or deleted. Its roles are those of the token. Without
+	// OwnIssuer, epochs are not compared.
+	//
+	// To block tokens of another issuer, use storage.BlockKeyOf with that issuer for all kinds.
 	Blocklist storage.Blocklist
 	// User returns the application's account for the claims. nil means no account. If it returns an
 	// [*authn.Error], the request is rejected. Any other error is answered with 503.

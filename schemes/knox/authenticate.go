@@ -41,7 +41,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return id.Kept(s, authn.Keep{Lease: lease, Until: t.LastUsed.Add(s.opts.MinInterval), Clock: s.clock}), nil
 }
 
-// Presented implements authn.Keeper: if the store has leases (package cached), the middleware keeps
+// Presented implements authn.Keeper. If the store has leases (package cached), the middleware keeps
 // identities until the next use of the token must be recorded.
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return s.header.Presented(r)

@@ -13,9 +13,9 @@ import (
 // nameField is the field for the name of a device.
 var nameField = login.Field{Name: "name", Trim: true, Optional: true, MaxBytes: storage.MaxIDBytes}
 
-// Login returns the endpoint that exchanges a name and a password for a new token: POST with
-// "username", "password" and optionally "name" as JSON, form or multipart body. The response is
-// {"token": "…", "expiry": "…"}; expiry is null if the token never expires.
+// Login returns the endpoint that exchanges a name and a password for a new token. It accepts a
+// POST of "username", "password" and optionally "name" as JSON, form or multipart body. The
+// response is {"token": "…", "expiry": "…"}; expiry is null if the token never expires.
 //
 // If the user has reached Options.Limit, the response is 403 with the code token_limit. See
 // login.Handler, and Options.Login for other field names and more members. Login panics if pw is
@@ -46,9 +46,9 @@ func limitReached() *authn.Error {
 		Members: []authn.Member{{Name: "code", Value: "token_limit"}}}
 }
 
-// Logout returns the endpoint that revokes the token of the request: POST, answered with 204. It
-// reads the token itself, whatever chain is in front of it. If the token cannot be revoked, the
-// response is 503.
+// Logout returns the endpoint that revokes the token of the request. It accepts a POST and responds
+// with 204. It reads the token itself, whatever chain is in front of it. If the token cannot be
+// revoked, the response is 503.
 func (s *Scheme) Logout() http.Handler {
 	return s.logout(func(r *http.Request, id authn.Identity) error {
 		err := s.revoke(audit.Context(r), id.Subject, id.Credential.(*storage.Credential).ID, audit.Logout)
@@ -59,10 +59,10 @@ func (s *Scheme) Logout() http.Handler {
 	})
 }
 
-// LogoutAll returns the endpoint that revokes all tokens of the user whose token the request
-// carries: POST, answered with 204. A token limited to scopes is rejected with 403. It does not
-// revoke credentials of other schemes; to revoke all, call BumpEpoch of the store. Otherwise it
-// works like [Scheme.Logout].
+// LogoutAll returns the endpoint that revokes all tokens of the user to whom the token of the
+// request belongs. It accepts a POST and responds with 204. A token limited to scopes is rejected
+// with 403. It does not revoke credentials of other schemes; to revoke all, call BumpEpoch of the
+// store. Otherwise it works like [Scheme.Logout].
 func (s *Scheme) LogoutAll() http.Handler {
 	return s.logout(func(r *http.Request, id authn.Identity) error {
 		return s.logoutBut(r, id, "")

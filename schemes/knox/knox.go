@@ -1,6 +1,6 @@
-// Package knox implements device tokens like django-rest-knox. Each login creates a token with a
-// name, an expiry and the time of its last use, which clients send as "Authorization: Knox
-// <token>". Users can list their tokens and revoke one or all of them.
+// Package knox implements device tokens like django-rest-knox. Each login creates a token, which
+// clients send as "Authorization: Knox <token>". A token has a name, an expiry and the time of its
+// last use. Users can list their tokens and revoke one or all of them.
 //
 // Use it if users log in from several devices or programs. For one stable key per user use package
 // token.

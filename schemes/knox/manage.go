@@ -8,9 +8,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Tokens returns the endpoint that lists the caller's tokens: GET, answered with a list of {"id",
-// "name", "created", "expiry", "last_used", "current"}, the newest first and without expired ones.
-// current is true for the token of the request. The list holds no secrets.
+// Tokens returns the endpoint that lists the caller's tokens. It accepts a GET and responds with a
+// list of {"id", "name", "created", "expiry", "last_used", "current"}, the newest first and without
+// expired tokens. current is true for the token of the request. The list holds no secrets.
 //
 // The caller is the account of the request's own token. If the request has no token of this scheme,
 // it is the identity that the chain in front of the endpoint authenticated, such as the user of a
@@ -34,9 +34,10 @@ func (s *Scheme) Tokens() http.Handler {
 	})
 }
 
-// RevokeOne returns the endpoint that revokes one of the caller's tokens: DELETE of a path in which
-// {id} is the token's ID. The response is 204, or 404 if the caller has no such token. The caller
-// is determined as in [Scheme.Tokens]. The caller can revoke the token of the request.
+// RevokeOne returns the endpoint that revokes one of the caller's tokens. It accepts a DELETE for a
+// path in which {id} is the token's ID. The response is 204, or 404 if the caller has no such
+// token. The caller is determined as in [Scheme.Tokens]. The caller can revoke the token of the
+// request.
 //
 //	mux.Handle("DELETE /knox/tokens/{id}", tokens.RevokeOne(), authz.FirstParty)
 func (s *Scheme) RevokeOne() http.Handler { return s.endpoints.RevokeOne(s.caller, s.Revoke) }

@@ -47,8 +47,9 @@ func (s *Scheme) credential(r *http.Request) (text string, bound bool, err error
 	return text, bound, err
 }
 
-// Authenticate reads an access token under Bearer. It costs one query. With Options.DPoP it also
-// reads a sender-constrained token under DPoP. Its proof can be used once, which costs a write.
+// Authenticate reads an access token with the keyword Bearer. It costs one query. With Options.DPoP
+// it also reads a sender-constrained token with the keyword DPoP. The proof of such a token can be
+// used once, which costs a write.
 //
 // The identity acts for the user with only the token's scopes: it has no roles and no permissions.
 // A token that a client requested for itself has no Subject.
@@ -141,8 +142,8 @@ func (s *Scheme) user(ctx context.Context, u *storage.Account) (authn.User, erro
 }
 
 // Used records that a token was used, at the API or in an introspection. A client that uses the
-// token has received the response of the exchange, so from then on the exchange cannot be repeated.
-// Used writes once per exchange, within Options.Grace.
+// token has received the response to its refresh request, so from then on it cannot repeat that
+// request. Used writes once per refresh, within Options.Grace.
 func (s *Scheme) Used(ctx context.Context, a *storage.AccessToken) error {
 	if authn.Explained(ctx) {
 		return nil

@@ -10,9 +10,9 @@
 //
 // This package does not include the authorization server. The packages below it:
 //
-//   - server: the authorization server's endpoints for clients.
-//   - consent: its pages for users: authorization, devices, grants.
-//   - openid: ID tokens, UserInfo and logout, which make it an OpenID Provider.
+//   - server: the authorization server and its endpoints for clients.
+//   - consent: the server's pages for users: authorization, devices, grants.
+//   - openid: ID tokens, UserInfo and logout, which make the server an OpenID Provider.
 //   - registration: clients register and manage themselves.
 //   - dpop: sender-constrained tokens.
 //   - introspect: opaque tokens of another authorization server.

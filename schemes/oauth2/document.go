@@ -12,9 +12,9 @@ import (
 // ScopeOfflineAccess requests a refresh token in OpenID Connect (Core, section 11).
 const ScopeOfflineAccess = "offline_access"
 
-// ResourceMetadata returns the endpoint that tells clients which server issues tokens for this API
-// (RFC 9728). Mount it at /.well-known/oauth-protected-resource. scopes are the scopes of the API.
-// It panics without Options.Audience.
+// ResourceMetadata returns the endpoint from which clients learn which server issues tokens for
+// this API (RFC 9728). Mount it at /.well-known/oauth-protected-resource. scopes are the scopes of
+// the API. It panics without Options.Audience.
 func (s *Scheme) ResourceMetadata(scopes ...string) http.Handler {
 	if s.opts.Audience == "" {
 		panic("oauth2: ResourceMetadata requires Options.Audience")

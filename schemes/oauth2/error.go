@@ -22,7 +22,7 @@ type Error struct {
 	// RetryAfter is the time after which the client may retry; 0 means unknown.
 	RetryAfter time.Duration
 	// NoRedirect means that the error must not be sent to a redirect URI, because there is none
-	// that can be trusted. It is shown to the user as a page.
+	// that can be trusted. The user gets the error as a page.
 	NoRedirect bool
 	cause      error
 }

@@ -122,7 +122,7 @@ func CheckQuery(r *http.Request) error {
 func CheckParameters(values url.Values) error {
 	for name, list := range values {
 		if len(list) > 1 && name != "resource" {
-			return NewError("invalid_request", "A parameter comes more than once.")
+			return NewError("invalid_request", "A parameter appears more than once.")
 		}
 		for _, v := range list {
 			if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {

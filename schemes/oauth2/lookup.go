@@ -47,7 +47,7 @@ func markOf(issuer string) string {
 	return base64.RawURLEncoding.EncodeToString(key[:markSize*6/8])
 }
 
-// TokenID returns the ID of an access token of this issuer, which names the issuer. random is 128
+// TokenID returns an ID for an access token. The ID names this issuer and contains random: 128
 // random bits in base64url.
 func (s *Scheme) TokenID(random string) string { return s.mark + "." + random }
 

@@ -33,16 +33,16 @@ type Options struct {
 	// it, so the server and its API must have the same value. If Audience is "", only tokens of
 	// servers without an Audience are accepted.
 	Audience string
-	// SignedAccess enables access tokens that are JWTs (RFC 9068): the scheme accepts those that
-	// these keys verify, and a server over this scheme issues them. It requires an Audience. Nil
-	// means opaque tokens only.
+	// SignedAccess enables access tokens that are JWTs (RFC 9068). The scheme accepts JWTs that
+	// these keys verify, and a server that uses this scheme issues them. SignedAccess requires an
+	// Audience. Nil means opaque tokens only.
 	//
-	// Here, revocation, logout and changes of the client and the account take effect immediately.
-	// Other services can verify the tokens without a query, but then do not notice a revocation
-	// before the token expires.
+	// In this scheme, revocation, logout and changes of the client and the account take effect
+	// immediately. Other services can verify the tokens without a query, but then do not notice a
+	// revocation before the token expires.
 	SignedAccess jose.KeySource
-	// DPoP enables sender-constrained tokens (RFC 9449): the scheme accepts them, and a server over
-	// this scheme issues them to clients that send a proof. Nil means bearer tokens only.
+	// DPoP enables sender-constrained tokens (RFC 9449). The scheme accepts them, and a server that
+	// uses this scheme issues them to clients that send a proof. Nil means bearer tokens only.
 	DPoP *dpop.Verifier
 	// Origin is the scheme and host of this API in DPoP proofs, such as "https://api.example". ""
 	// means the origin of Audience, or of the issuer if there is no Audience. It is never read from
@@ -90,8 +90,8 @@ type Scheme struct {
 // read from a request.
 //
 // A store holds the codes and tokens of one issuer. For two issuers use two databases, or two
-// schemas of one database. Over one store, each scheme rejects the other's access and refresh
-// tokens, but not its codes and device codes.
+// schemas of one database. If two issuers share a store, each rejects the access and refresh tokens
+// of the other, but not its codes and device codes.
 //
 // New returns an error if store is nil, the issuer is invalid, or an option is out of range.
 func New(issuer string, store Store, opts *Options) (*Scheme, error) {

@@ -25,12 +25,12 @@ var (
 // account.
 //
 // It returns authn.ErrNoCredentials if the header is missing or empty, or if the connection does
-// not come from one of the proxies, because anyone else can send any name. It rejects
+// not come from one of the proxies, because another client could send any name. It rejects
 //   - several headers of this name, with 400
 //   - a malformed name, an unknown name (without Options.Create) and a disabled account, with the
 //     same 401
 //   - an unsafe request that another site may have caused, with 403 (see csrf.Site.Check); a form
-//     that shows no origin counts as such
+//     that shows no origin counts as such a request
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	lines := r.Header[s.header]
 	if len(lines) == 0 {
@@ -158,8 +158,9 @@ func (s *Scheme) Renew(w http.ResponseWriter, _ *http.Request, _ authn.Identity)
 // you forward requests to servers that trust the header. You do not need it for this scheme:
 // Authenticate ignores such a header.
 //
-// It also removes a request for another protocol than websocket, such as h2c. A server that accepts
-// one reads further requests on the connection, and their headers bypass this handler.
+// It also removes the header Upgrade unless the protocol is websocket. After an upgrade to another
+// protocol, such as h2c, the server reads further requests from the connection. The headers of
+// these requests would bypass this handler.
 func (s *Scheme) Strip(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		trusted := s.trusts(r)

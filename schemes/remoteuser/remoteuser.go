@@ -3,8 +3,9 @@
 // certificates.
 //
 // Use it only if every request passes through the proxy. Anyone who can send the header can be any
-// user. The scheme therefore accepts it only from the proxies in New, by the address of the
-// connection. The proxy MUST remove the header from the requests of its clients.
+// user. The scheme therefore accepts the header only if the address of the connection belongs to
+// one of the proxies that you pass to [New]. The proxy MUST remove the header from the requests of
+// its clients.
 //
 // The proxy authenticates every request of a browser, including requests that another site causes.
 // The scheme therefore checks the origin of each unsafe request (see package authn/csrf).
@@ -36,9 +37,9 @@ type Options struct {
 	// rejected; any other error is a failure (503 or 500). The account's ID is without the store's
 	// name space, which the scheme adds.
 	//
-	// If an account with the name exists, it is used, together with its password. If people can
-	// also register, someone could register another person's name and then share that account.
-	// Prevent this with a store that has a name space of its own for the proxy's users.
+	// If an account with the name exists, the scheme uses it, and its password stays valid. If
+	// people can also register, someone could register another person's name and then share that
+	// account. Prevent this with a store that has a name space of its own for the proxy's users.
 	Create func(ctx context.Context, name string) (storage.User, error)
 	// User returns the application's account for a stored account; nil means *storage.Account. If
 	// it returns an *authn.Error, the request is rejected; any other error is a failure.
@@ -64,9 +65,8 @@ type Scheme struct {
 // New returns a scheme that reads header, such as "X-Remote-User", from requests of the proxies. If
 // a proxy connects to a Unix socket, add authn.UnixSocket to the proxies.
 //
-// It returns an error if users or site is nil, or if proxies is empty or has a network that is
-// wider than an IPv4 /8 or an IPv6 /7. It also returns an error if header is not in canonical form,
-// or is a header that HTTP uses for something else.
+// It returns an error if users or site is nil, or if proxies is empty. It also returns an error if
+// header is not in canonical form, or is a header that HTTP uses for something else.
 func New(header string, proxies authn.TrustedProxies, users storage.Users, site *csrf.Site, opts *Options) (*Scheme, error) {
 	var o Options
 	if opts != nil {
@@ -78,14 +78,8 @@ func New(header string, proxies authn.TrustedProxies, users storage.Users, site 
 	if err := checkHeader(header); err != nil {
 		return nil, err
 	}
-	nets := proxies.Networks()
 	if proxies.IsZero() {
 		return nil, errors.New("remoteuser: New: proxies is empty (use authn.NewTrustedProxies)")
-	}
-	for _, n := range nets {
-		if least := 8; n.Bits() < least && !(n.Addr().Is6() && n.Bits() >= 7) {
-			return nil, fmt.Errorf("remoteuser: New: the proxy network %s is too wide (at most an IPv4 /8 or IPv6 /7)", n)
-		}
 	}
 	if o.Canonical == nil {
 		o.Canonical = plain

@@ -42,7 +42,7 @@ func (s *Scheme) own(id authn.Identity) (*row, bool) {
 }
 
 // SessionID returns the ID of the session that authenticated the identity, for [Scheme.Sessions]
-// and [Scheme.EndOne]. It returns "" if another scheme authenticated it.
+// and [Scheme.EndOne]. It returns "" if another scheme authenticated the identity.
 func SessionID(id authn.Identity) string {
 	if loaded, ok := id.Credential.(*row); ok {
 		return loaded.ID
@@ -58,13 +58,13 @@ func SessionID(id authn.Identity) string {
 //     outdated, or the account is disabled. The response is the same for all of these and deletes
 //     the cookie, so the browser's next request is anonymous. The reason is logged.
 //   - two cookies with the name of the session cookie. The cookies are not deleted, because one may
-//     be valid and the other planted.
+//     be valid and an attacker may have planted the other.
 //
 // On a page for people ([authn.Page]), an expired or revoked session counts as no credentials.
 //
 // If an unsafe request does not come from a page of the site, it is rejected with 403. If an unsafe
-// request has no header about its origin and has the body of a form, it must contain a [Token]. The
-// body is read to find the token, and stays readable.
+// request has no header that shows its origin, and has the body of a form, it must contain a
+// [Token]. The body is read to find the token, and stays readable.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	loaded, u, err := s.load(r)
 	var was *row // a visitor's session

@@ -26,7 +26,7 @@ var (
 // authentication (authz.Mux.Public).
 //
 // A request from another site is rejected with 403 before the password is checked. Otherwise a page
-// could log in its visitor as someone else. Login panics if pw is nil.
+// could log its visitor in to another account. Login panics if pw is nil.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler { return s.loginEndpoint(s, pw) }
 
 // keeper creates and deletes sessions. It is a Scheme or a Sealed.
@@ -56,8 +56,8 @@ func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker, more ...login.
 // Logout returns the logout endpoint. It accepts a POST and responds with 204, even if there was no
 // session. It reads the cookie itself and ignores Authorization.
 //
-// A request from another site is rejected with 403, and one with several session cookies with 401.
-// If the session could not be deleted, the response is 503.
+// A request from another site is rejected with 403. A request with several session cookies is
+// rejected with 401. If the session could not be deleted, the response is 503.
 func (s *Scheme) Logout() http.Handler { return s.logoutEndpoint(s) }
 
 func (s *frame) logoutEndpoint(k keeper) http.Handler {

@@ -22,8 +22,8 @@ type Form struct {
 	Username string
 	// Error is the message for the user, or "" on the first attempt.
 	Error string
-	// Invalid reports that the name or the password is missing or wrong. It is false the first
-	// time, and if Error is that there were too many attempts.
+	// Invalid reports that the name or the password is missing or wrong. It is false on the first
+	// attempt, and if Error reports too many attempts.
 	Invalid bool
 	// Remember reports that the page should have a checkbox "remember".
 	Remember bool
@@ -38,7 +38,7 @@ type FormOptions struct {
 	// Fallback is the path to which the login redirects if the request has no valid "next". ""
 	// means "/".
 	Fallback string
-	// Forgot is the path of the page on which users request a new password, such as that of
+	// Forgot is the path of the page on which users request a new password, such as the page of
 	// recovery.RequestForm. The login page links to it. "" means no link.
 	Forgot string
 	// Render writes the page after status and headers were set. The page must have a form that
@@ -55,8 +55,8 @@ type FormOptions struct {
 // such as a store failure, a request from another site or a body that is not a form, have the same
 // status as from Login. A browser gets them as a page.
 //
-// Do not set the Referrer-Policy "no-referrer" for the page. Browsers then send the Origin "null"
-// with the form, which is accepted only from browsers that also send Sec-Fetch-Site.
+// Do not set the Referrer-Policy "no-referrer" for the page. With it, browsers send the form with
+// the Origin "null". This value is accepted only from browsers that also send Sec-Fetch-Site.
 func (s *Scheme) LoginForm(pw authn.PasswordChecker, opts *FormOptions) http.Handler {
 	return s.loginForm(s, pw, opts, s.memory != nil)
 }

@@ -16,10 +16,10 @@ import (
 //		return passwords.ChangeOwn(r, name, old, new)
 //	})
 //
-// The session of the request gets a new cookie for the login that change returns. It keeps its
-// data, and stays remembered if it was. All other sessions and tokens are revoked, so data that
-// another request saves while change runs is lost. Before the call, check where the request comes
-// from, as the middleware does.
+// The session of the request gets a new cookie for the login that change returns. The session keeps
+// its data, and a remembered login stays remembered. All other sessions and tokens are revoked.
+// Data that another request saves in the session while change runs is lost. If the handler is not
+// behind the middleware, first check where the request comes from ([csrf.Site].Check).
 //
 // Errors:
 //   - An error of change is returned, and the session is unchanged.

@@ -17,9 +17,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// SealedOptions configure [Sealed]. nil means the defaults. In Options, 0 as Idle means 2 hours,
-// and 0 as Absolute means one day (or Idle if that is longer). The defaults are short because such
-// a session cannot be revoked.
+// SealedOptions configure [Sealed]. nil means the defaults. In its Options, an Idle of 0 means 2
+// hours, and an Absolute of 0 means one day (or Idle if that is longer). The defaults are short
+// because such a session cannot be revoked.
 type SealedOptions struct {
 	Options
 	// Users, if it is not nil, loads the account on each request, with one query. A disabled
@@ -55,9 +55,9 @@ type Sealed struct {
 // and attributes. RFC 6265bis, section 5.6, allows 4,096 for name and value.
 const maxCookie = 4096
 
-// NewSealed returns a scheme for the origin of site. It seals with the newest key of ring and opens
-// cookies that were sealed with any of its keys. opts can be nil. It returns an error if ring or
-// site is nil, if Remember is set, or if an option is invalid.
+// NewSealed returns a scheme for the origin of site. It encrypts cookies with the newest key of
+// ring, and accepts cookies that were encrypted with any key of ring. opts can be nil. It returns
+// an error if ring or site is nil, if Remember is set, or if an option is invalid.
 func NewSealed(ring *keys.Ring, site *csrf.Site, opts *SealedOptions) (*Sealed, error) {
 	if ring == nil || site == nil {
 		return nil, errors.New("session: NewSealed: the key ring and the site must be set (csrf.New or csrf.Loopback returns a site)")
@@ -282,7 +282,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 }
 
 // EndCurrent deletes the browser's cookie. A copy of it stays valid until it expires; see [Sealed].
-// Its errors are those of [Scheme.EndCurrent].
+// It returns the same errors as [Scheme.EndCurrent].
 func (s *Sealed) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.oneCookie(r, s.cookie); err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 )
 
-// SealedStore is a [sessions.Store] of gorilla/sessions in sealed cookies. Compared with gorilla's
-// CookieStore, its sessions have an absolute timeout, values keep their Go types, and a cookie is
-// not accepted under another name or for another purpose. See [Store] for the supported values. A
-// cookie has space for about 2,700 bytes of values.
+// SealedStore implements [sessions.Store] of gorilla/sessions with sealed cookies. It differs from
+// gorilla's CookieStore: sessions have an absolute timeout, values keep their Go types, and a
+// cookie is not accepted under another name or for another purpose. See [Store] for the supported
+// values. A cookie has space for about 2,700 bytes of values.
 type SealedStore struct{ s *Sealed }
 
 // Store returns a gorilla store with the scheme's sessions.

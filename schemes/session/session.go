@@ -10,8 +10,8 @@
 // Browsers attach cookies to requests from any site. Therefore package authn/csrf checks where
 // every unsafe request comes from, including logins.
 //
-// [Store] is a sessions.Store of gorilla/sessions with the same rows, for session data. Programs
-// that use gorilla/sessions need no other change.
+// [Store] implements sessions.Store of gorilla/sessions. It keeps session data in the same rows.
+// Programs that use gorilla/sessions need no other change.
 //
 // [Sealed] keeps the whole session in an encrypted cookie and needs no store.
 //
@@ -53,7 +53,7 @@ type Options struct {
 	// means "session".
 	Cookie string
 	// SameSite is the SameSite attribute of the cookie: Lax or Strict. 0 means Lax. None is an
-	// error, because session cookies are not for requests from other sites.
+	// error, because requests from other sites must not contain session cookies.
 	SameSite http.SameSite
 	// Idle is the idle timeout of a session. 0 means 14 days. At least one second.
 	Idle time.Duration
@@ -67,15 +67,15 @@ type Options struct {
 	// UntilBrowserCloses omits Max-Age from the cookie, so that the browser deletes it when it is
 	// closed (many browsers restore it). The timeouts on the server still apply.
 	UntilBrowserCloses bool
-	// TokenCookie is the name of a second cookie with a CSRF token, "csrftoken" for front ends that
-	// are written for Django. Scripts of the site read it and send it back as X-CSRFToken
+	// TokenCookie is the name of a second cookie with a CSRF token. Set "csrftoken" for front ends
+	// that are written for Django. Scripts of the site read it and send it back as X-CSRFToken
 	// ([csrf.Header]). It is set and deleted together with the session cookie. The server never
 	// reads it, because a cookie proves nothing here: the header must match the session. "" means
 	// no such cookie.
 	TokenCookie string
-	// MaxSessions is the largest number of sessions of a user. 0 means 1,000. [NoLimit] means any number.
-	// A login above the limit is not rejected; it deletes the session that was unused for the
-	// longest time. The same number of remembered logins is kept in addition, and a login above
+	// MaxSessions is the largest number of sessions of a user. 0 means 1,000. [NoLimit] means any
+	// number. A login above the limit is not rejected; it deletes the session that was unused for
+	// the longest time. Remembered logins have a separate limit of the same number. A login above
 	// that limit revokes the oldest.
 	MaxSessions int
 	// VisitorIdle is the idle timeout of a session without a user, unless its [sessions.Options]
@@ -94,10 +94,11 @@ type Options struct {
 	// limit, Save returns an [*authn.Error] with status 429. 0 means 100,000. [NoLimit] means any
 	// number. The smallest value is 100.
 	//
-	// An IPv4 /16 or IPv6 /32 can create a quarter of them. Networks that create at most 3 per hour
-	// have a reserve of half as many more. Requests of users with other credentials, and requests
-	// that a page of another site causes, are counted separately with the same numbers. Visitors
-	// that have a session keep it, and a login never counts. Each process counts in its own memory.
+	// An IPv4 /16 or IPv6 /32 can create a quarter of them. For networks that create at most 3 per
+	// hour, there is a separate reserve of half of MaxVisitors. Requests of users with other
+	// credentials, and requests that a page of another site causes, are counted separately with the
+	// same numbers. Visitors that have a session keep it, and a login never counts. Each process
+	// counts in its own memory.
 	MaxVisitors int
 	// Remember, if it is not nil, enables "remember me": logins that outlive their session. The
 	// rows must then also implement [storage.Families].

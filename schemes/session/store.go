@@ -17,7 +17,7 @@ var (
 	// ErrEnded means that the session was deleted, or its cookie changed, after the request loaded
 	// it. Its data is lost, and saving does not restore it.
 	ErrEnded = errors.New("session: Save: the session was deleted")
-	// ErrNotYours means that the session belongs to another user than the caller of the request. It
+	// ErrNotYours means that the session belongs to a user other than the caller of the request. It
 	// has no values and cannot be saved.
 	ErrNotYours = errors.New("session: Save: the session belongs to another user")
 	// ErrTooLarge means that the encoded values are longer than storage.MaxSessionDataBytes or, for
@@ -66,7 +66,8 @@ func (st *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
 // returns a new, empty session.
 //
 // It returns an [*authn.Error] with status 403 for an unsafe request from another site, and the
-// error of the store if that fails. The session is then empty, and Save returns the same error.
+// error of the store if the store fails. In both cases the session is empty, and Save returns the
+// same error.
 func (st *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	return st.s.open(r, st, name, func(out *sessions.Session, held *loaded) error {
 		found, err := st.row(r, name)
@@ -148,13 +149,13 @@ func (st *Store) row(r *http.Request, name string) (*row, error) {
 
 // Save stores the values if they changed, and sets the cookie of a new session.
 //
-// A new session is not stored for a request that a page of another site embeds, such as an image,
-// and the error is nil. Browsers drop the cookie of such a response, so each request would create a
-// row.
+// If a page of another site embeds the request, such as an image, Save does not store a new session
+// and returns nil. Browsers drop the cookie of such a response, so each request would create a row.
 //
-// It returns [ErrEnded], [ErrNotYours], [ErrTooLarge], an [*OptionsError], an error for a value of
-// an unsupported type, an [*authn.Error] with status 429 (see Options.VisitorsPerHour), the error
-// of New, or the error of the store. After an error, nothing was stored.
+// It returns [ErrEnded], [ErrNotYours], [ErrTooLarge], an [*OptionsError], or an error for a value
+// of an unsupported type. It can also return an [*authn.Error] with status 429 (see
+// Options.VisitorsPerHour), the error of New, or the error of the store. After an error, nothing
+// was stored.
 func (st *Store) Save(r *http.Request, w http.ResponseWriter, v *sessions.Session) error {
 	held := stateOf(r).get(v)
 	if held == nil { // created for another request, so load it again

@@ -10,9 +10,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Login returns the endpoint that exchanges a name and a password for the user's token: POST with
-// "username" and "password" as JSON, form or multipart body. The response is {"token": "…"}. See
-// login.Handler, and Options.Login for other field names and more members. It panics if pw is nil.
+// Login returns the endpoint that exchanges a name and a password for the user's token. It accepts
+// a POST of "username" and "password" as JSON, form or multipart body. The response is {"token":
+// "…"}. See login.Handler, and Options.Login for other field names and more members. It panics if
+// pw is nil.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return login.Must(login.New(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, _ []string) ([]authn.Member, error) {
 		text, err := s.GetOrCreate(audit.Context(r), l.Subject, l.Epoch)
@@ -23,9 +24,9 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	}, &login.Config{Scheme: s.Name(), Options: s.opts.Login, Endpoints: s.endpoints, Audit: s.opts.Audit, Logger: s.opts.Logger}))
 }
 
-// Logout returns the endpoint that deletes the token of the request: POST, answered with 204. It
-// reads the token itself, whatever chain is in front of it. If the token cannot be deleted, the
-// response is 503.
+// Logout returns the endpoint that deletes the token of the request. It accepts a POST and responds
+// with 204. It reads the token itself, whatever chain is in front of it. If the token cannot be
+// deleted, the response is 503.
 func (s *Scheme) Logout() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
 		id, err := authn.AuthenticateOwn(s, r)

@@ -28,8 +28,8 @@ func (s *Scheme) GetOrCreate(ctx context.Context, subject string, epoch int64) (
 	return s.token(ctx, subject, epoch, false)
 }
 
-// Replace revokes the subject's token and returns a new one, in one operation. The errors are those
-// of [Scheme.GetOrCreate].
+// Replace revokes the subject's token and returns a new one, in one operation. It returns the same
+// errors as [Scheme.GetOrCreate].
 func (s *Scheme) Replace(ctx context.Context, subject string, epoch int64) (string, error) {
 	return s.token(ctx, subject, epoch, true)
 }

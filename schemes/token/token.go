@@ -2,8 +2,8 @@
 // token per user, sent as "Authorization: Token <token>". Login returns the same token until
 // it is deleted.
 //
-// Use it for scripts and services that need one stable key per user. For several devices,
-// expiry and names use package knox.
+// Use it for scripts and services that need one stable key per user. If you need several devices,
+// expiry or names, use package knox.
 //
 // Unlike in Django, the text of the token is not stored. It is derived from the master key and a
 // salt, so a stolen table is useless to an attacker. A password change, disabling the account and
@@ -120,9 +120,9 @@ func (s *Scheme) Challenge(r *http.Request, err error) string { return s.header.
 // scanners (RE2 syntax).
 func (s *Scheme) Pattern() string { return credential.MustFormat(s.opts.Prefix).Pattern() }
 
-// Authenticate reads a token after the scheme's keyword. It costs one query. It gives the same
-// response to unknown, revoked and outdated tokens, to a token whose master key is no longer in the
-// ring, and to the token of a disabled account; the log has the reason.
+// Authenticate reads a token after the scheme's keyword. It costs one query. The response is the
+// same for an unknown, revoked or outdated token, a token whose master key is no longer in the
+// ring, and a token of a disabled account. The log has the reason.
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := s.header.Read(r)
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	return s.identify(r.Context(), storage.DigestOf(text))
 }
 
-// Presented implements authn.Keeper: the middleware keeps identities if the store has leases
+// Presented implements authn.Keeper. The middleware keeps identities if the store has leases
 // (package cached).
 func (s *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	return s.header.Presented(r)

@@ -1,17 +1,18 @@
-// Package bus defines how changes reach the caches of other processes. Use it to write a courier of
-// your own for package cached. Two couriers exist: postgres.NewNotify (PostgreSQL's LISTEN and NOTIFY)
-// and gormstore.NewOutbox (a table that is polled, for any pooler).
+// Package bus defines how the changes of a store reach the caches of other processes: a courier
+// delivers them. Use this package to write your own courier for package cached. Two couriers exist:
+// postgres.NewNotify (PostgreSQL's LISTEN and NOTIFY) and gormstore.NewOutbox (a table that is
+// polled, for any pooler).
 //
-// # The promise
+// # The guarantee
 //
-// A process with a cache and a courier rejects what another process revoked at most [Bound] after the
-// revoking call has returned. If the process is not sure that it has received every change, it does
-// not use its cache. The proof is a lease:
+// If one process revokes a credential, every other process with a cache and a courier rejects it at
+// most [Bound] after the revoking call has returned. A process that is not sure that it has
+// received every change does not use its cache. To be sure, it needs a lease:
 //
 //   - The courier asks the database a question. The answer proves that every change that was
 //     acknowledged before the question has been received.
-//   - The cache reads its own monotonic clock before the question, and may then answer for [Lease]
-//     after that moment. No clocks are compared, and no failure has to be detected.
+//   - The cache reads its own monotonic clock before the question, and can then be used for [Lease]
+//     after that moment. No two clocks are compared, and no failure has to be detected.
 package bus
 
 import (
@@ -20,20 +21,21 @@ import (
 )
 
 const (
-	// Bound is the longest time for which a process can accept what another one has revoked.
+	// Bound is the longest time for which a process can still accept a credential that another
+	// process has revoked.
 	Bound = 250 * time.Millisecond
-	// Lease is how long a cache answers after the question that proved that it is up to date. The
-	// difference to Bound is margin for a lookup that has begun.
+	// Lease is how long a cache can be used after the question that proved that it is up to date.
+	// The difference between Lease and Bound is a margin for lookups that have begun.
 	Lease = 200 * time.Millisecond
-	// Beat is the time between two questions, if the courier has no other reason.
+	// Beat is the time between two questions, if the courier has no reason to ask earlier.
 	Beat = 75 * time.Millisecond
 	// AnnounceEvery is the time between two calls of Announcer.Announce.
 	AnnounceEvery = 10 * time.Second
 )
 
-// Announcer is a [Courier] that tells the other processes that this one runs. Package cached calls
-// Announce while it follows the courier, at its start and then every [AnnounceEvery], also while the
-// courier cannot connect. An error is ignored.
+// Announcer is a [Courier] that announces this process to the others. Package cached calls Announce
+// when it begins to follow the courier and then every [AnnounceEvery], even while the courier
+// cannot connect. An error is ignored.
 type Announcer interface {
 	Announce(ctx context.Context) error
 }
@@ -47,31 +49,35 @@ type Courier interface {
 	// them. Package cached keeps data of other stores for at most 30 seconds.
 	Delivers(store any) bool
 	// Follow connects and delivers changes to f until ctx ends or the connection fails. It returns
-	// the cause, never nil. It must not call f after it has returned. The caller waits and calls it
-	// again; each call begins with an empty cache.
+	// the cause, never nil. It must not call f after it has returned. The caller waits and then
+	// calls Follow again; each call begins with an empty cache.
 	Follow(ctx context.Context, f Follower) error
 }
 
 // Follower is a cache that follows a courier. Package cached implements it. Its methods must not be
 // called concurrently.
 type Follower interface {
-	// Apply applies changes. When it returns, no answer from before is used.
+	// Apply removes the changed records from the cache. When it returns, no older answer about them
+	// is used.
 	Apply(changes ...Change)
 	// FlushAll removes everything. Call it if messages may be missing, for example because of a gap
 	// in their numbers or a message that cannot be read.
 	FlushAll()
-	// Prove calls question, and lets the cache answer until [Lease] after the moment before the call.
-	// question must ask the database and return nil only if
+	// Prove calls question. If question returns nil, the cache can be used until [Lease] after the
+	// moment at which question was called. question must ask the database and return nil only if
 	//
 	//   - the answer proves that every change that was committed before the question was asked has
-	//     been received: the answer came after the messages on the same connection, or it contains
-	//     the number of the last message (of each sequence, if there are several); and
+	//     been received, because the answer came after the messages on the same connection, or
+	//     because it contains the number of the last message (of each sequence, if there are
+	//     several); and
 	//   - every change received has been passed to Apply, or FlushAll was called.
 	//
-	// An error of question grants nothing and is returned. An earlier lease then ends by itself.
+	// If question returns an error, Prove returns it and grants no lease. An earlier lease stays
+	// valid until it expires.
 	Prove(question func() error) error
-	// AccountsTold reports that changes of the account table are among the changes. Until it is
-	// called with true, answers with account data are kept for at most 30 seconds, because a program
-	// that writes to the table itself sends no message. Each call of Follow begins with false.
+	// AccountsTold reports whether the courier also delivers all changes of the account table.
+	// Until it is called with true, answers with account data are kept for at most 30 seconds,
+	// because a program that writes to the table itself sends no message. Each call of Follow
+	// begins with false.
 	AccountsTold(told bool)
 }

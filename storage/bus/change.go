@@ -20,7 +20,7 @@ const (
 	AccessTokens       // storage.AccessToken
 	Standings          // Blocklist.TokenStatusOf, by the token's JTI
 	UserStandings      // Blocklist.TokenStatusWithUser, by the token's JTI
-	Blocks             // storage.BlockKey: a name on which standings and access tokens depend
+	Blocks             // storage.BlockKey: an entry of the blocklist, on which Standings, UserStandings and AccessTokens depend
 	LiveUsers          // LiveUser, by the digest of the account's ID
 	Permissions        // SubjectPermissions, by the digest of the subject
 	Kinds              // the number of kinds; not a kind
@@ -48,8 +48,8 @@ type Invalidator interface {
 	Bypass(on bool)
 }
 
-// Change describes what changed. If All is true, everything may have changed. Otherwise it is all
-// records of Subject if Subject is not "", and the record of Key if Subject is "".
+// Change describes what changed. If All is true, everything may have changed. Otherwise all records
+// of Subject may have changed or, if Subject is "", the record of Key.
 type Change struct {
 	Key     Key
 	Subject string
@@ -69,7 +69,7 @@ func (c Change) Apply(i Invalidator) {
 }
 
 // MarshalText encodes c as a message: "all", "subject <id>", or "key <kind> <hex>". The message
-// contains no secret, because digests are those of random texts.
+// contains no secret, because digests are computed from random texts.
 func (c Change) MarshalText() ([]byte, error) {
 	switch {
 	case c.All:
@@ -80,8 +80,8 @@ func (c Change) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "key %d %x", c.Key.Kind, c.Key.Digest[:]), nil
 }
 
-// UnmarshalText decodes a message of MarshalText. It returns an error for any other text. Call
-// FlushAll then rather than ignoring the message.
+// UnmarshalText decodes a message of MarshalText. It returns an error for any other text. In that
+// case call FlushAll; do not ignore the message.
 func (c *Change) UnmarshalText(text []byte) error {
 	word, rest, _ := strings.Cut(string(text), " ")
 	var got Change

@@ -20,14 +20,14 @@
 // # Changes
 //
 // A change through the Store takes effect immediately in this process: when the call returns, no
-// lookup accepts what it revoked. Other processes that use the same database can accept it for up
-// to Options.TTL.
+// lookup accepts a credential that it revoked. Other processes that use the same database can
+// accept such a credential for up to Options.TTL.
 //
 // With [Options.Courier] and a running [Store.Run], every change of the database takes effect in
-// every process within [bus.Bound] (250 ms), also one through the underlying store, SQL or the
+// every process within [bus.Bound] (250 ms), even a change through the underlying store, SQL or the
 // command line. A process that is not sure that it has received every change queries the store for
-// each request. Without a courier, changes that bypass the Store take effect after the TTL, or after
-// a call of a method of [Invalidator].
+// each request. Without a courier, changes that bypass the Store take effect after the TTL, or
+// after a call of a method of [Invalidator].
 //
 // The caller owns what a lookup returns: its slices are copies.
 //
@@ -77,13 +77,17 @@ type Options struct {
 	// cannot prove that every change has arrived, each lookup queries the store. A courier belongs to
 	// one cache. Nil means that other processes' changes take effect after the TTL.
 	Courier bus.Courier
-	// BlindLookups is the maximum number of concurrent lookups in the store while the Courier proves
-	// nothing; 0 means 64. Other lookups wait up to 250 ms and then return ErrBlind.
+	// BlindLookups is the maximum number of concurrent lookups in the store while the Courier
+	// cannot prove that every change has arrived; 0 means 64. Other lookups wait up to 250 ms and
+	// then return ErrBlind. Credentials that the cache knows go first. One client network (an IPv4
+	// /24 or IPv6 /48) may use an eighth of the lookups for credentials that the cache does not
+	// know, so a flood from one network does not stop the others.
 	BlindLookups int
-	// ServeStale uses cached entries, up to their TTL, while the Courier proves nothing. What another
-	// process revoked is then accepted for up to the TTL (an hour by default), exactly while the
-	// database or the network fails. Without it, requests get 503 if the store cannot be queried.
-	// Freshness counts such answers, and a warning is logged once a minute.
+	// ServeStale uses cached entries, up to their TTL, even while the Courier cannot prove that
+	// every change has arrived. A credential that another process revoked is then accepted for up
+	// to the TTL (an hour by default), as long as the database or the network fails. Without
+	// ServeStale, requests get 503 if the store cannot be queried. Freshness counts such uses, and
+	// a warning is logged once a minute.
 	ServeStale bool
 	// Logger receives a record whenever the Courier begins or ceases to prove that every change has
 	// arrived. Nil means slog.Default().
@@ -129,8 +133,8 @@ type Options struct {
 	Clock func() time.Time
 }
 
-// ErrBlind means that the Courier does not prove that every change has arrived, and that
-// BlindLookups other lookups query the store, so the Store did not. Schemes respond with 503.
+// ErrBlind means that the Courier cannot prove that every change has arrived, and that too many
+// other lookups already query the store (Options.BlindLookups). Schemes respond with 503.
 var ErrBlind = errors.New("cached: too many lookups without a lease")
 
 // ErrTooManyUnknown means that too many digests were unknown in this second and that this digest is

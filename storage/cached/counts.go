@@ -12,8 +12,8 @@ var (
 	_ storage.CredentialCount = (*Store)(nil)
 )
 
-// CountSessions implements [storage.SessionCount]. If the underlying store does not, it reads the
-// list.
+// CountSessions implements [storage.SessionCount]. If the underlying store does not implement it,
+// CountSessions reads the list.
 func (s *Store) CountSessions(ctx context.Context, subject string) (int, error) {
 	if c, ok := s.base.(storage.SessionCount); ok {
 		return c.CountSessions(ctx, subject)
@@ -22,8 +22,8 @@ func (s *Store) CountSessions(ctx context.Context, subject string) (int, error) 
 	return len(list), err
 }
 
-// CountCredentials implements [storage.CredentialCount]. If the underlying store does not, it reads
-// the list.
+// CountCredentials implements [storage.CredentialCount]. If the underlying store does not implement
+// it, CountCredentials reads the list.
 func (s *Store) CountCredentials(ctx context.Context, purpose, subject string) (int, error) {
 	if c, ok := s.base.(storage.CredentialCount); ok {
 		return c.CountCredentials(ctx, purpose, subject)

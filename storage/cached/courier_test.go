@@ -124,6 +124,13 @@ func (w *followed) look() int64 {
 	return w.base.lookups.Load() - before
 }
 
+// hang lets the store answer nothing until release is called.
+func (w *followed) hang() (release func()) {
+	hold := make(chan struct{})
+	w.base.then(func(err error) error { <-hold; return err })
+	return sync.OnceFunc(func() { w.base.then(nil); close(hold) })
+}
+
 func (w *followed) want(what string, asked int64) {
 	w.Helper()
 	if got := w.look(); got != asked {
@@ -207,13 +214,8 @@ func TestCourierLease(t *testing.T) {
 // While nothing is proved, a request that begins now must not get the answer of a question from before:
 // what was revoked since, and acknowledged, may be in it.
 func TestBlindFlights(t *testing.T) {
-	hang := func(w *followed) (release func()) {
-		hold := make(chan struct{})
-		w.base.then(func(err error) error { <-hold; return err })
-		return sync.OnceFunc(func() { w.base.then(nil); close(hold) })
-	}
 	both := func(w *followed) int64 {
-		release := hang(w)
+		release := w.hang()
 		before := w.base.lookups.Load()
 		var wg sync.WaitGroup
 		for range 2 {
@@ -238,7 +240,7 @@ func TestBlindFlights(t *testing.T) {
 	t.Run("attack_425_lease_lost_meanwhile", func(t *testing.T) {
 		follow(t, cached.Options{}, func(w *followed) {
 			w.wire.prove()
-			release := hang(w)
+			release := w.hang()
 			var wg sync.WaitGroup
 			join := func() {
 				wg.Go(func() { _, _, _ = w.s.StaticTokenByDigest(w.Context(), tokenDigest) })
@@ -260,7 +262,7 @@ func TestBlindFlights(t *testing.T) {
 	})
 	t.Run("attack_426_bound", func(t *testing.T) { // a stall of the database makes all replicas ask at once
 		follow(t, cached.Options{BlindLookups: 2}, func(w *followed) {
-			release := hang(w)
+			release := w.hang()
 			results := make(chan error, 10)
 			for i := range 3 {
 				for range 3 { // those for one key that wait for a place share it
@@ -297,7 +299,7 @@ func TestBlindFlights(t *testing.T) {
 	})
 	t.Run("shared before the question", func(t *testing.T) {
 		follow(t, cached.Options{BlindLookups: 1}, func(w *followed) {
-			release := hang(w)
+			release := w.hang()
 			results := make(chan error, 10)
 			for i, n := range []int{1, 5} { // the first key takes the place
 				for range n {

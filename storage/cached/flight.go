@@ -122,13 +122,16 @@ func lead[V any](ctx context.Context, s *Store, k Key, f *call, l lookup[V]) (v 
 		sh.calls.End(k, f)
 	}()
 	if !f.Result.sent { // only this goroutine sets it
-		done, ok := s.follow.blind()
+		sh := s.shard(&k)
+		sh.mu.Lock()
+		known := sh.yes[k.Kind][k.Digest] != nil
+		sh.mu.Unlock()
+		done, ok := s.blind(ctx, k, l.unknown && !known)
 		if !ok {
 			finished, refused = true, true
 			return v, ErrBlind
 		}
 		defer done()
-		sh := s.shard(&k)
 		sh.mu.Lock()
 		f.Began, f.Result.asof, f.Result.sent = s.now(), s.seq.Load(), true
 		sh.mu.Unlock()

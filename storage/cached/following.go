@@ -1,6 +1,7 @@
 package cached
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/internal/flood"
+	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
@@ -24,7 +27,7 @@ type following struct {
 	lease   elapsed.Lease
 	stale   bool // Options.ServeStale
 	courier bus.Courier
-	slots   chan struct{}
+	slots   *slots
 	logger  *slog.Logger
 
 	delivered [kinds]bool // the courier delivers the changes of the kind's store
@@ -46,7 +49,7 @@ func newFollowing(o *Options, base Base) (*following, error) {
 		return nil, nil
 	}
 	orElse(&o.BlindLookups, 64)
-	f := &following{courier: o.Courier, stale: o.ServeStale, slots: make(chan struct{}, o.BlindLookups), logger: o.Logger}
+	f := &following{courier: o.Courier, stale: o.ServeStale, slots: newSlots(o.BlindLookups), logger: o.Logger}
 	some := false
 	for k := range kinds {
 		f.delivered[k] = o.Courier.Delivers(storeOf(base, k))
@@ -105,32 +108,23 @@ func (s *Store) ttlOf(k Kind) time.Duration {
 	return min(s.ttl, untoldTTL)
 }
 
-// blind waits until the caller can query the store without a lease. It returns false if too many
-// others do for too long.
-func (f *following) blind() (done func(), ok bool) {
+// blind waits until the caller can look up k without a lease. It returns false if too many others
+// do for too long.
+func (s *Store) blind(ctx context.Context, k Key, stranger bool) (done func(), ok bool) {
+	f := s.follow
 	f.lookups.Add(1)
-	done = func() { <-f.slots }
-	select {
-	case f.slots <- struct{}{}:
-		return done, true
-	default:
-	}
-	wait := time.NewTimer(blindWait)
-	defer wait.Stop()
-	select {
-	case f.slots <- struct{}{}:
-		return done, true
-	case <-wait.C:
+	c := claim{owner{flood.NetOf(storage.ClientAddr(ctx)), stranger}, k}
+	if done, ok = f.slots.take(c, blindWait); !ok {
 		f.refused.Add(1)
-		return nil, false
 	}
+	return done, ok
 }
 
 // Freshness is the state of a cache with a courier.
 type Freshness struct {
 	// Lease reports that cached answers are used: every change that was acknowledged more than
-	// bus.Bound ago has arrived. False means that each lookup queries the store, for example in a
-	// health check that reports a slower service.
+	// bus.Bound ago has arrived. False means that each lookup queries the store. A health check can
+	// use it to report a slower service.
 	Lease bool
 	// Lost is how often the lease was lost since the Store was created.
 	Lost uint64

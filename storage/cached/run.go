@@ -21,14 +21,14 @@ const (
 )
 
 // Run follows Options.Courier until ctx ends, and returns the error of ctx. While it does not run, or
-// the courier cannot connect, each lookup queries the store. Run connects again by itself; it logs
+// the courier cannot connect, each lookup queries the store. Run reconnects automatically and logs
 // each change between the two states once.
 //
 // Call it once, in a goroutine of its own, before the server starts to listen:
 //
 //	go store.Run(ctx)
 //
-// It returns another error, at once, if there is no courier or if it is running already.
+// If there is no courier, or if Run is running already, it immediately returns another error.
 func (s *Store) Run(ctx context.Context) error {
 	f := s.follow
 	if f == nil {

@@ -12,12 +12,12 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
-// ErrCourier means that the database is set to another courier than the one of this process, or that
+// ErrCourier means that the database is set to a courier other than this process's courier, or that
 // a trigger that writes its messages is missing. A cache that followed this courier would miss
 // changes. The error text says what to do.
 var ErrCourier = errors.New("gormstore: courier")
 
-// The couriers of a database. Its triggers write the messages of one of them.
+// The couriers of a database. Its triggers write messages for one of them.
 const (
 	CourierNone   = "none"
 	CourierNotify = "notify" // postgres.NewNotify
@@ -37,13 +37,13 @@ func (s *Store) Courier(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
-// SetCourier sets the courier of the database, for all processes; CourierNone ends messages. Processes
-// with another one query the store for each request from then on, until they are restarted with this
-// courier. It waits for
-// running transactions that revoke something, up to the store's timeout.
+// SetCourier sets the courier of the database for all processes. With CourierNone, no messages are
+// written. From then on, processes with another courier query the store for each request, until
+// they are restarted with the new one. SetCourier waits for running transactions that revoke
+// something, up to the store's timeout.
 //
-// The constructors of couriers call it if the database has none yet. Call it yourself to change from
-// one to another.
+// The constructors of couriers call SetCourier if the database has no courier yet. Call it yourself
+// to change to another courier.
 func (s *Store) SetCourier(ctx context.Context, name string) error {
 	if s.dialect == sqlite {
 		return fmt.Errorf("%w: SetCourier: requires PostgreSQL", ErrCourier)
@@ -107,9 +107,9 @@ func (s *Store) UseCourier(ctx context.Context, name string) error {
 	return s.checkTriggers(ctx)
 }
 
-// CourierCheck returns a function that checks what UseCourier checks, without setting a courier, and
-// tells f whether changes of the account table are told, at its first call and then once a minute. It
-// is for couriers, which call it all the time.
+// CourierCheck returns a function for couriers. It makes the checks of UseCourier, but sets no
+// courier. It also calls f.AccountsTold with the result of [Store.AccountsTold]. The function does
+// this at its first call and then once a minute, so couriers can call it often.
 func (s *Store) CourierCheck(name string, f bus.Follower) func(context.Context) error {
 	var last time.Time
 	return func(ctx context.Context) error {
@@ -182,8 +182,8 @@ func (s *Store) checkTriggers(ctx context.Context) error {
 	return nil
 }
 
-// Bus returns s. Couriers call it to find out that a store, or a type that embeds a *Store, writes
-// to the database of s.
+// Bus returns s. Couriers call it to find out whether a store, or a type that embeds a *Store,
+// writes to the database of s.
 func (s *Store) Bus() *Store { return s }
 
 // IsBehind reports whether store is s, or a type that embeds it. It is for couriers.
@@ -192,8 +192,8 @@ func (s *Store) IsBehind(store any) bool {
 	return ok && b.Bus() == s
 }
 
-// ServerChanges returns a number that changes if the store's connections lead to another server than
-// before; see Options.ServerChanges. It is for couriers.
+// ServerChanges returns a number that changes if the store's connections lead to a different server
+// than before; see Options.ServerChanges. It is for couriers.
 func (s *Store) ServerChanges() uint64 {
 	if s.servers == nil {
 		return uint64(time.Since(s.opened) / (5 * time.Second))

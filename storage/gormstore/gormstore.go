@@ -68,8 +68,8 @@ type Options struct {
 	// revocation still have space. These are device grants, pushed requests, registered clients and
 	// anonymous sessions. Nil disables the check; sqlite.Open sets it on Linux and macOS.
 	Free func() (bytes int64, err error)
-	// ServerChanges returns how often a new connection has led to another PostgreSQL server than the
-	// one before, for couriers, which then prove again that they follow the right server.
+	// ServerChanges returns how often a new connection has led to a different PostgreSQL server
+	// than the previous connection. Couriers then check again that they follow the right server.
 	// postgres.Open sets it. Nil means that this is unknown; a courier then assumes a change every
 	// five seconds.
 	ServerChanges func() uint64

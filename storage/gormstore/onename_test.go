@@ -3,6 +3,7 @@ package gormstore_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,28 @@ func TestNamesWithoutAnIndex_attack_278(t *testing.T) {
 				if err := s.CreateUser(ctx, storage.User{ID: x.id, Name: x.name, Active: x.active}); !errors.Is(err, x.want) {
 					t.Errorf("%+v: %v", x, err)
 				}
+			}
+		})
+	}
+}
+
+// An ID column that pads its values: the application is told before a server starts.
+func TestPaddedID_attack_456(t *testing.T) {
+	for column, padded := range map[string]bool{
+		"CHAR(36) PRIMARY KEY": true, "CHARACTER(5) PRIMARY KEY": true, "BPCHAR(8) PRIMARY KEY": true,
+		"VARCHAR(36) PRIMARY KEY": false, "TEXT PRIMARY KEY": false, "CITEXT PRIMARY KEY": false,
+	} {
+		t.Run(column, func(t *testing.T) {
+			s := ownTable(t, "postgres", column, "TEXT UNIQUE NOT NULL")
+			err := s.CheckSchema(t.Context())
+			if told := err != nil && strings.Contains(err.Error(), "ID column is char(n)"); told != padded || !padded && err != nil {
+				t.Error(err)
+			}
+			if err := s.DB(t.Context()).Exec("DELETE FROM accounts").Error; err != nil {
+				t.Fatal(err)
+			}
+			if err := s.CheckSchema(t.Context()); (err != nil) != padded {
+				t.Errorf("of an empty table: %v", err)
 			}
 		})
 	}

@@ -14,8 +14,8 @@ import (
 
 // OutboxOptions configure [NewOutbox]. A nil *OutboxOptions means all defaults.
 type OutboxOptions struct {
-	// Poll is the time between two polls: 25 to 100 milliseconds; 0 means bus.Beat (75 ms). A change
-	// reaches this process half of it later on average.
+	// Poll is the time between two polls: 25 to 100 milliseconds; 0 means bus.Beat (75 ms). On
+	// average, a change reaches this process after half of this time.
 	Poll time.Duration
 	// Replica describes this process to the others.
 	Replica ReplicaOptions

@@ -8,7 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// NameSpace gives the account table that has no name in this database the name Options.Space. It
+// NameSpace gives the name Options.Space to the account table that has no name in this database. It
 // migrates the schema, rewrites every subject ID to SPACE:ID, and retires the empty name
 // permanently. Call it once, before you add a second account table. If the table already has the
 // name, it does nothing.
@@ -18,8 +18,8 @@ import (
 // ErrSpace from its next statement on. Only access tokens that a service verifies without this
 // database stay valid until they expire.
 //
-// The statements lock all tables of the library, for seconds if there are a few hundred thousand
-// rows, so run it when there is little traffic.
+// The statements lock all tables of the library. With a few hundred thousand rows this takes
+// seconds, so run it when there is little traffic.
 //
 // It returns ErrSpace, and changes nothing, if Options.Space is "", or if the database serves
 // another table. The same applies if an ID of the table is too long or looks like the subject of a

@@ -17,7 +17,8 @@ import (
 // the table vestibule_replicas every ten seconds.
 type ReplicaOptions struct {
 	// Settings is a text with the settings that must be equal in all processes, such as the flags of
-	// the server. The database gets its digest only. "" means that settings are not compared.
+	// the server. The database stores only a digest of this text. "" means that settings are not
+	// compared.
 	Settings string
 	// KeyIDs are the IDs of the master keys, as keys.Ring.IDs returns them. A process with other keys
 	// rejects the credentials of this one. Nil means that keys are not compared.
@@ -25,7 +26,7 @@ type ReplicaOptions struct {
 	// Version is the version of the program, for operators. "" means unknown.
 	Version string
 	// Logger receives a warning if another process has other settings or keys, and if there are more
-	// processes, or more messages, than the courier is made for. Nil means slog.Default().
+	// processes, or more messages, than the courier is designed for. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -55,7 +56,8 @@ type Presence struct {
 	since  time.Time
 }
 
-// Presence returns the presence of this process with a courier. It is for couriers.
+// Presence returns the [Presence] of this process, which uses the given courier. It is for
+// couriers.
 func (s *Store) Presence(courier string, o ReplicaOptions) *Presence {
 	p := &Presence{s: s, o: o, id: rand.Text(), courier: courier, started: time.Now(), warned: map[string]bool{}, since: time.Now()}
 	if o.Settings != "" {
@@ -73,8 +75,8 @@ func (p *Presence) Received(n int) {
 }
 
 // Replicas returns the number of processes that follow the database's courier and have announced
-// themselves within 30 seconds, and at least 1: the caller is one itself. Use it to divide a limit that
-// each process counts for itself.
+// themselves within 30 seconds. The result is at least 1, because the caller is one of them. Use it
+// to divide a limit that each process counts in its own memory.
 func (s *Store) Replicas(ctx context.Context) (n int, err error) {
 	if s.dialect == sqlite {
 		return 1, nil
@@ -83,8 +85,8 @@ func (s *Store) Replicas(ctx context.Context) (n int, err error) {
 	return max(n, 1), err
 }
 
-// Announce writes the row of this process, and warns about differences to others. Package cached calls
-// it every [bus.AnnounceEvery].
+// Announce writes the row of this process, and logs a warning if other processes have different
+// settings or keys. Package cached calls it every [bus.AnnounceEvery].
 func (p *Presence) Announce(ctx context.Context) error {
 	keys := strings.Join(slices.Sorted(slices.Values(p.o.KeyIDs)), " ")
 	_, err := p.s.exec(ctx, "INSERT INTO vestibule_replicas (id, started_us, seen_us, courier, settings, key_ids, version) VALUES ($1, $2, "+serverNow+", $3, $4, $5, $6)"+

@@ -33,7 +33,8 @@ func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 // joined errors. Call it at startup. It checks the schema version, the tables and columns,
 // Options.Tables, and the mapping of the application's user table.
 //
-// In the user table it reports active accounts that share a name, with their IDs, and a missing
+// In the user table it reports an ID column of PostgreSQL's type char(n), which pads IDs with blanks.
+// It also reports active accounts that share a name, with their IDs, and a missing
 // unique index. With Options.Canonical it reads the whole table and also reports names that are
 // missing or not in canonical form; see [Store.CheckNames].
 func (s *Store) CheckSchema(ctx context.Context) error {
@@ -92,7 +93,7 @@ func (s *Store) checkUsers(ctx context.Context) error {
 		if err := s.selectable(ctx, "1", u.source+" u JOIN (SELECT CAST(NULL AS TEXT) AS subject) t ON u.id = "+u.cast("t.subject")); err != nil {
 			return fmt.Errorf("ID column is not %s: %w", cmp.Or(u.IDType, "text"), err)
 		}
-		return nil
+		return s.unpaddedID(ctx)
 	}
 	schema, table, found := strings.Cut(u.Table, ".")
 	if !found {
@@ -107,6 +108,18 @@ func (s *Store) checkUsers(ctx context.Context) error {
 		return fmt.Errorf("ID column is %s, mapped as %s", declared, cmp.Or(u.IDType, "text"))
 	}
 	return nil
+}
+
+// unpaddedID rejects an ID column of PostgreSQL's type character(n), also known as char(n). It returns
+// IDs with blanks up to its length, but compares and converts them without. The subject of a record
+// would then differ from the ID, and the end of one would not reach the other.
+func (s *Store) unpaddedID(ctx context.Context) error {
+	var is string
+	err := s.row(ctx, "SELECT CAST(pg_typeof((SELECT u.id FROM "+s.users.source+" u LIMIT 1)) AS TEXT)", nil, []any{&is})
+	if err == nil && is == "character" {
+		err = errors.New("ID column is char(n), which pads IDs with blanks (use text or varchar)")
+	}
+	return err
 }
 
 // postgresTables are the tables that only PostgreSQL has.

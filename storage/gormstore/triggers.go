@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// MigrateTriggers creates, or replaces, the triggers on the account table of Options.Users that write
-// a message for each changed or deleted account, whichever program changes it. Call it once, as the
-// owner of the table, after Migrate. Without them, a cache keeps answers with accounts for at most 30
-// seconds.
+// MigrateTriggers creates or replaces triggers on the account table of Options.Users. They write a
+// message for each changed or deleted account, whichever program makes the change. Call it once, as
+// the owner of the table, after Migrate. Without them, a cache keeps answers with accounts for at
+// most 30 seconds.
 //
 // The triggers watch the mapped columns, or the whole row if Active or Roles is an expression. They
-// cannot watch an expression that reads other tables, calls functions or depends on the time, and
-// not RolesList: then the 30 seconds remain, and [Store.AccountsTold] returns false. The table
-// vestibule_users has triggers by the migrations.
+// cannot watch RolesList, nor an expression that reads other tables, calls functions or depends on
+// the time. In these cases the limit of 30 seconds remains, and [Store.AccountsTold] returns false.
+// For the table vestibule_users, the migrations create the triggers.
 //
 // With SQLite it returns ErrCourier.
 func (s *Store) MigrateTriggers(ctx context.Context) error {
@@ -37,10 +37,10 @@ func (s *Store) MigrateTriggers(ctx context.Context) error {
 	return s.createTriggers(ctx, v, s.users.watched())
 }
 
-// MigrateAllTriggers is [Store.MigrateTriggers] for tools that do not know the mapping: it creates
-// triggers that watch the whole row on every account table that the database has recorded, and returns
-// the names of these tables. Prefer MigrateTriggers if programs update other columns often, such as the
-// time of the last login, because each update writes a message.
+// MigrateAllTriggers is [Store.MigrateTriggers] for tools that do not know the mapping. It creates
+// triggers on every account table that the database has recorded, and returns the names of these
+// tables. The triggers watch the whole row. Prefer MigrateTriggers if programs often update other
+// columns, such as the time of the last login, because each update writes a message.
 func (s *Store) MigrateAllTriggers(ctx context.Context) (tables []string, err error) {
 	if s.dialect == sqlite {
 		return nil, fmt.Errorf("%w: MigrateAllTriggers: requires PostgreSQL", ErrCourier)
@@ -99,10 +99,13 @@ func (s *Store) createTriggers(ctx context.Context, v space, columns []string) e
 	return s.missingRight("create triggers on "+v.table, "ownership of the table, and EXECUTE on the vestibule_bus_ functions", err)
 }
 
-// AccountsTold reports whether every change of the account table, by whichever program, writes a
-// message: the table is vestibule_users, or it has the triggers of [Store.MigrateTriggers] for the
-// columns of the mapping, enabled always (logical replication skips others), no table inherits from
-// it, and no expression of the mapping depends on anything but the row.
+// AccountsTold reports whether every change of the account table writes a message, whichever
+// program makes the change. For the table vestibule_users this is always so. For another table, all
+// of these must be true:
+//   - The table has the triggers of [Store.MigrateTriggers] for the columns of the mapping.
+//   - The triggers are enabled with ENABLE ALWAYS, because logical replication skips others.
+//   - No table inherits from it.
+//   - No expression of the mapping depends on anything but the row.
 func (s *Store) AccountsTold(ctx context.Context) (bool, error) {
 	u := s.users
 	if s.dialect == sqlite {

@@ -1,7 +1,7 @@
-// Package redisstore keeps in Redis what several replicas of a server share and may lose: the
-// counts of rate limits, used DPoP proofs, and the content of sessions. It never decides that a
-// credential is revoked or used up: that is the database's task, because a Redis that fails over or
-// restarts can forget its last changes or return to old ones.
+// Package redisstore keeps data in Redis that several replicas of a server share and can afford to
+// lose: the counts of rate limits, used DPoP proofs, and the content of sessions. Only the database
+// decides whether a credential is revoked or used up, because Redis can lose its last changes, or
+// return to old data, after a failover or a restart.
 //
 // Create a [Store] with [New]. It is a storage.RateLimits for throttle.NewShared and a
 // storage.Replays for dpop.New. [NewSessions] adds the content of sessions.

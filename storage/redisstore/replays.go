@@ -12,13 +12,13 @@ import (
 func (s *Store) proofKey(key storage.BlockKey) string { return s.prefix + "p:" + text(key[:]) }
 
 // ConsumeJTI implements [storage.Replays]. Use it for DPoP proofs (dpop.New) only. A failover of
-// Redis can lose the last second, and then a proof can be used again within its lifetime of a
-// minute; it still requires the stolen access token. Client assertions and logout tokens MUST be
-// recorded in the database, because their replay is a login or a logout.
+// Redis can lose the records of the last second. A proof can then be used again within its lifetime
+// of a minute, but only together with the stolen access token. Client assertions and logout tokens
+// MUST be recorded in the database, because their replay is a login or a logout.
 //
-// The record remains for the time from now to until, and for storage.ClockSkew in addition, because
-// the clocks of replicas differ. A transaction of the database does not include it: if it is rolled
-// back, the proof remains used.
+// The record remains until storage.ClockSkew after the time until, because the clocks of replicas
+// differ. The record is not part of a database transaction: if the transaction is rolled back, the
+// proof remains used.
 func (s *Store) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
 	if err := storage.CheckJTI(key, until); err != nil {
 		return err

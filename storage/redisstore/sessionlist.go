@@ -16,8 +16,8 @@ import (
 // schemes keep at most 1,000 by default.
 const maxListed = 10_000
 
-// ListSessions implements [storage.SessionList]. The order is that of the last uses, so it reads all
-// sessions of the subject.
+// ListSessions implements [storage.SessionList]. Because the list is ordered by last use,
+// ListSessions reads all sessions of the subject.
 func (s *Sessions) ListSessions(ctx context.Context, subject string, limit int) ([]storage.Session, error) {
 	if limit <= 0 {
 		return nil, nil

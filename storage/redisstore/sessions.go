@@ -25,32 +25,31 @@ type Base interface {
 // [NewSessions].
 //
 // The database has one row for each session: its ID, user, epoch, login time, absolute expiry, user
-// agent and address. Whether a session exists, and whose it is, is decided by this row only. Redis
-// has the data, its version, the last use and the idle expiry.
+// agent and address. Only this row decides whether a session exists and whose it is. Redis has the
+// data, its version, the last use and the idle expiry.
 //
-//   - A logout, a new password or a log-out-everywhere is complete when the database has it. A Redis
-//     that fails over or is restored from a backup cannot bring a session back.
+//   - A logout, a new password or a log-out-everywhere is complete when the database has recorded
+//     it. A Redis that fails over or is restored from a backup cannot bring a session back.
 //   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]), for
 //     example after FLUSHALL, or after a failover that lost a login of the last second. Its next use
 //     deletes its row, so it stays logged out if the content comes back.
-//   - Redis can return to older content. So data MUST NOT contain what a permission depends on, such
-//     as a second factor that was checked: old content would bring it back. AuthTime and the user are
-//     in the database.
+//   - Redis can return to older content. So data MUST NOT contain anything that a permission
+//     depends on, such as a completed second factor: old content would bring it back. AuthTime and
+//     the user are in the database.
 //   - If Redis does not answer, the methods return its error, and the client gets 503.
 //
-// Put a cache (package cached) below it, as the base, and never above it: other replicas change the
-// data without a message. With the cache, authentication costs one call of Redis.
+// A cache (package cached) can be the base, but must never be above Sessions, because other
+// replicas change the data without a message. With a cache, authentication costs one call of Redis.
 //
-// The database's LastSeen and Expires are those of the login, or of a use since then: a use is
-// recorded there only when it would otherwise be pruned too early. So do not read them from the
-// table. Content of a session that ended remains in Redis until its idle expiry if the session ended
-// with others, for example by a new password, or if Redis did not answer. Nothing can read it
-// through this store.
+// LastSeen and Expires in the database are usually from the login. A use is recorded there only if
+// the row would otherwise be pruned too early. So do not read them from the table. If a session
+// ended together with others, for example by a new password, or while Redis did not answer, its
+// content remains in Redis until its idle expiry. Nothing can read it through this store.
 //
 // Redis takes no part in transactions of the database. A rollback does not undo saved data.
 //
-// Sessions has the methods of storage.Subjects, which go to the base. Other parts, such as
-// storage.Families for remembered logins and storage.Permissions, are those of the database:
+// Sessions passes the methods of storage.Subjects on to the base. Take other parts, such as
+// storage.Families for remembered logins and storage.Permissions, from the database:
 //
 //	rows := struct {
 //		*redisstore.Sessions
@@ -309,8 +308,8 @@ func (s *Sessions) TouchSession(ctx context.Context, d storage.Digest, seen, exp
 	return false, named("TouchSession", errAnswer)
 }
 
-// DeleteSession implements [storage.Sessions]. The session has ended when the database says so; then
-// an error of Redis is ignored.
+// DeleteSession implements [storage.Sessions]. The session ends when the database deletes it; after
+// that, an error of Redis is ignored.
 func (s *Sessions) DeleteSession(ctx context.Context, d storage.Digest) error {
 	err := s.base.DeleteSession(ctx, d)
 	if err == nil || errors.Is(err, storage.ErrNotFound) {

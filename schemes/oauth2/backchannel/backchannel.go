@@ -2,7 +2,7 @@
 // Back-Channel Logout 1.0).
 //
 // Import it in an application whose users log in at that provider. When a user logs out there, the
-// user's sessions here end:
+// provider calls this endpoint, which ends the user's sessions in your application:
 //
 //	receiver, err := backchannel.New("https://login.example", "my-client-id", providerKeys, db, endSessions, nil)
 //	mux.Public("POST /oidc/backchannel-logout", receiver)
@@ -28,9 +28,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Logout is a logout that the provider reports. End the following sessions in your application: if
-// Session is "", all sessions of Subject; otherwise the session that was created in that session of
-// the provider. One of Subject and Session may be "".
+// Logout is a logout that the provider reports. If Session is "", end all sessions of Subject in
+// your application. Otherwise end the session that was created in that session of the provider. One
+// of Subject and Session may be "".
 type Logout struct{ Issuer, Subject, Session string }
 
 // Options configure a [Receiver]. A nil *Options means all defaults.
@@ -55,8 +55,8 @@ const (
 	typeLogout  = "logout+jwt"
 )
 
-// Receiver is the endpoint that the provider calls: POST of a form with "logout_token". It is safe
-// for concurrent use. Mount it outside the chain.
+// Receiver is the endpoint that the provider calls. It accepts a POST of a form with
+// "logout_token". It is safe for concurrent use. Mount it outside the chain.
 //
 // It responds with 200 if end returned nil. It accepts a token once. The response is 400 for a
 // token of another type, without the event, with a nonce (such as an ID token), without "sub" and
@@ -76,8 +76,9 @@ type Receiver struct {
 
 // New returns a Receiver. issuer and client are the values of "iss" and "aud" in the tokens, byte
 // for byte. keys are the provider's keys, such as a jose.RemoteKeySet. uses records used tokens.
-// end ends the sessions. It may be called again for sessions that have already ended, if its
-// success could not be recorded or if two processes receive the same token at the same time.
+// The function end ends the sessions. It may be called again for sessions that have already ended.
+// This happens if its success could not be recorded, or if two processes receive the same token at
+// the same time.
 //
 // New returns an error if keys, uses or end is nil, or if another argument or option is invalid.
 func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end func(context.Context, Logout) error, opts *Options) (*Receiver, error) {

@@ -15,23 +15,23 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page: GET
-// with the client's request, and POST with the form of the page. Mount it for both methods, behind
-// the chain, and with authz.AllowAny.
+// Authorize returns the authorization endpoint (RFC 6749, section 3.1) with its consent page. It
+// accepts a GET with the client's request, and a POST with the form of the page. Mount it for both
+// methods, behind the chain, and with authz.AllowAny.
 //
 // A client can also send its request by POST (OpenID Connect Core, section 3.1.2.1), as a form of
 // at most 16 KiB without "handle" and "decision". It is redirected (303) to a GET of
-// server.Endpoints.Authorize, whose path and query may have 8 KiB. The request must not have a
-// query of its own, nor a secret of a client or a user. An "id_token_hint" in it is encrypted for 2
-// minutes with server.Options.Keys. Without Keys a random key of this process encrypts it, so other
-// processes reject the hint.
+// server.Endpoints.Authorize, whose path and query can have at most 8 KiB. The request must not
+// have a query of its own, nor a secret of a client or a user. An "id_token_hint" in it is
+// encrypted for 2 minutes with server.Options.Keys. Without Keys a random key of this process
+// encrypts it, so other processes reject the hint.
 //
 // A request of an unknown client, or with a redirect URI that is not exactly a registered one, gets
 // an error page, never a redirect. Every other result goes to the redirect URI, with status 303,
 // "state" and "iss" (RFC 9207). A code is valid for server.Lifetimes.CodeTTL.
 //
-// The form of the page contains only a handle of the stored request. It can be used once, and is
-// bound to user, session, client, scopes, challenge and redirect URI.
+// The form of the page contains only a handle of the stored request. The handle can be used once,
+// and is bound to user, session, client, scopes, challenge and redirect URI.
 func (p *Pages) Authorize() http.Handler {
 	return authn.Page(p.login, &page.Carrier{
 		Endpoint: p.server.URL(p.server.Options().Endpoints.Authorize), Parameters: authorizeParameters,
@@ -66,12 +66,12 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !ok || p.tooOld(q, u) {
 		if q.Prompt == "none" {
-			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or too long ago."))
+			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or logged in too long ago."))
 		}
 		return p.toLogin(w, r, q)
 	}
 	if q.Hint != "" && q.Hint != u.Subject {
-		return p.send(w, r, q, nil, oauth2.NewError("login_required", "Another user is logged in than the one that the client expects."))
+		return p.send(w, r, q, nil, oauth2.NewError("login_required", "The logged-in user is not the one that the client expects."))
 	}
 	if q.Consents {
 		q.Prompt = "consent" // the required login is done
@@ -88,7 +88,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	// are never rejected.
 	silent = silent && p.server.AdmitSilent(ctx, u.Subject, q.Client)
 	if q.Prompt == "none" && !silent {
-		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user has to be asked."))
+		return p.send(w, r, q, nil, oauth2.NewError("consent_required", "The user must give consent first."))
 	}
 	var handle string
 	var shown *authn.Draft
@@ -115,7 +115,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case !q.Pushed.IsZero():
-		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was used."))
+		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was already used."))
 		err = p.once(ctx, q.Pushed, used, decide)
 		if errors.Is(err, used) {
 			return err

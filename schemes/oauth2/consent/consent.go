@@ -25,18 +25,18 @@ type Options struct {
 	// DevicePage and GrantsView.
 	RenderDevice func(w http.ResponseWriter, r *http.Request, d DevicePage)
 	RenderGrants func(w http.ResponseWriter, r *http.Request, g GrantsView)
-	// Remember is how long a consent is remembered: the user need not confirm the same scopes and
-	// resources of a client, or fewer, again. 0 means that the user confirms each time. A consent
-	// is forgotten when the last grant of the client ends. Consents are not remembered for public
-	// clients with loopback addresses or private schemes, because any program on the user's machine
-	// could be such a client.
+	// Remember is how long a consent is remembered. During this time, the user need not confirm the
+	// same or fewer scopes and resources of a client again. 0 means that the user confirms each
+	// time. A consent is forgotten when the last grant of the client ends. Consents are not
+	// remembered for public clients with loopback addresses or private schemes, because any program
+	// on the user's machine could be such a client.
 	Remember time.Duration
 	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
-	// reject other identities with 403. Set it if the stores have no spaces ([storage.Spaced]) and
-	// a scheme of the chain authenticates accounts of another table without recording its store
-	// ([authn.Identity.SetStore]), because two accounts with the same ID count as one otherwise.
-	// Nil accepts every identity whose Subject is in the store's space and whose recorded store, if
-	// it has one, has the same accounts ([storage.SameAccounts]).
+	// reject other identities with 403. Set it if the stores have no name spaces ([storage.Spaced])
+	// and a scheme of the chain authenticates accounts of another table without recording its store
+	// ([authn.Identity.SetStore]). Otherwise two accounts with the same ID would count as one. Nil
+	// accepts every identity whose Subject is in the store's name space and whose recorded store,
+	// if any, has the same accounts ([storage.SameAccounts]).
 	Own func(authn.Identity) bool
 }
 
@@ -102,7 +102,7 @@ func (p *Pages) peek(ctx context.Context, handle, purpose string, u server.Sessi
 	return a, err
 }
 
-var errAnswered = oauth2.PageError("This page is too old, or was answered already. Go back to the application and try again.")
+var errAnswered = oauth2.PageError("This page is too old, or its form was already submitted. Go back to the application and try again.")
 
 // once consumes a stored request and runs fn in one transaction. If fn or the store fails, the
 // request remains, so the user can send the form again. used is the error for a request that was

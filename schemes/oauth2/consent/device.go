@@ -111,7 +111,7 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 		})
 		switch {
 		case errors.Is(err, storage.ErrStale): // concurrently logged out everywhere or disabled
-			return forbidden("The login has ended.")
+			return forbidden("The login is no longer valid.")
 		case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrNotFound):
 			return oauth2.PageError("The code has expired, or was used already. Begin again on your device.")
 		}
@@ -139,17 +139,17 @@ const (
 	// "user_code". The form sends it to its own address by POST, with Consent.Token.
 	DeviceCode DeviceStep = "code"
 	// DeviceDecision: the user allows or denies access. The form has the same fields as for
-	// Consent. The page MUST show Code, and MUST tell users to deny what they did not begin
-	// themselves.
+	// Consent. The page MUST show Code, and MUST tell users to deny requests that they did not
+	// start themselves.
 	DeviceDecision DeviceStep = "decision"
 )
 
-// DevicePage is what the pages for devices show.
+// DevicePage contains the values for the pages for devices.
 type DevicePage struct {
 	Step DeviceStep
 	// If Step is DeviceCode, only the field Token of Consent is set.
 	Consent
-	// Code is the user code. Problem is why the last one was not accepted, or "".
+	// Code is the user code. Problem is the reason why the last code was not accepted, or "".
 	Code, Problem string
 }
 

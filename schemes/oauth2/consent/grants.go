@@ -45,15 +45,15 @@ func nextPage(p storage.FamilyPlace) string {
 	return "?" + url.Values{listAfter: {strconv.FormatInt(p.Created.UnixNano(), 10) + "." + p.ID}}.Encode()
 }
 
-// Grants returns the endpoint that lists the caller's grants: GET, answered with a list of {"id",
-// "client", "name", "scopes", "created", "expiry", "resource"}, newest first. It holds no secret.
-// It has at most 100 entries. If there are more, the response has the header "Link: <?after=…>;
-// rel="next"" (RFC 8288) with the relative address of the next ones. An "after" that is not from
-// such a link gets 400.
+// Grants returns the endpoint that lists the caller's grants. It accepts a GET and responds with a
+// list of {"id", "client", "name", "scopes", "created", "expiry", "resource"}, newest first. The
+// list holds no secret and at most 100 entries. If there are more, the response has the header
+// "Link: <?after=…>; rel="next"" (RFC 8288) with the relative address of the next entries. An
+// "after" that is not from such a link gets 400.
 //
 // The caller is the account that the chain authenticated, by any scheme; see Options.Own for chains
-// with accounts of several tables. A client that acts for it,
-// or any other scope-limited identity, gets 403.
+// with accounts of several tables. A client that acts for the account, or any other scope-limited
+// identity, gets 403.
 func (p *Pages) Grants() http.Handler {
 	type item struct {
 		ID      string   `json:"id"`
@@ -86,10 +86,10 @@ func (p *Pages) Grants() http.Handler {
 	})
 }
 
-// RevokeGrant returns the endpoint that revokes one of the caller's grants, with all its tokens:
-// DELETE of a path in which {id} is the grant's ID. The response is 204, or 404 if the caller has
-// no such grant. It also revokes codes and approved device codes that the client has not redeemed.
-// The caller is determined as in Grants. After a 503 the grant is still valid.
+// RevokeGrant returns the endpoint that revokes one of the caller's grants, with all its tokens. It
+// accepts a DELETE for a path in which {id} is the grant's ID. The response is 204, or 404 if the
+// caller has no such grant. It also revokes codes and approved device codes that the client has not
+// redeemed. The caller is determined as in Grants. After a 503 the grant is still valid.
 func (p *Pages) RevokeGrant() http.Handler {
 	return p.accounts(http.MethodDelete, func(w http.ResponseWriter, r *http.Request, subject string) error {
 		err := p.server.RevokeGrant(r.Context(), subject, r.PathValue("id"), false)

@@ -15,19 +15,19 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// GrantsPage returns the page on which users see and revoke their grants. GET shows
-// 100 grants, with a link to older ones. POST of its
-// form revokes all grants of a client and redirects to the page (303). Mount it like
-// [Pages.Authorize]. The CSRF protection of the session scheme protects the form.
+// GrantsPage returns the page on which users see and revoke their grants. GET shows 100 grants,
+// with a link to older ones. POST of the form revokes all grants of a client and redirects to the
+// page (303). Mount it like [Pages.Authorize]. The CSRF protection of the session scheme protects
+// the form.
 func (p *Pages) GrantsPage() http.Handler {
 	return authn.Page(p.login, p.handler(p.showGrants, p.postGrants))
 }
 
-// GrantsView is what the page of grants shows.
+// GrantsView contains the values for the page of grants.
 type GrantsView struct {
 	// User is the name of the user.
 	User string
-	// Clients have access to the account, those with the newest grants first.
+	// Clients are the clients that have access to the account, those with the newest grants first.
 	Clients []Grantee
 	// Next, if not "", is the address of the page with older grants.
 	Next string
@@ -60,7 +60,7 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 	}
 	after, err := placeOf(r)
 	if err != nil {
-		return oauth2.PageError("This address is not one that the list of your applications leads to.")
+		return oauth2.PageError("This page does not exist. Open the list of your applications again.")
 	}
 	list, next, err := p.server.Grants(r.Context(), u.Subject, after, maxListed)
 	if err != nil {

@@ -22,8 +22,8 @@ type Scope struct{ Name, Description string }
 
 // Consent is the data of the consent page.
 type Consent struct {
-	// Client is the application's name, or its ID. Site is where the browser goes: a host, or the
-	// scheme of a program on the user's device.
+	// Client is the application's name, or its ID. Site is where the browser is redirected: to a
+	// host, or to the scheme of a program on the user's device.
 	Client, Site string
 	// Unverified means that the client registered itself, so nobody has verified its name, which
 	// can be the name of another application. A page MUST say so.

@@ -13,8 +13,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
-// Proof is a DPoP proof whose claims match its request. Until its signature is verified, Key is
-// unproven.
+// Proof is a DPoP proof whose claims match its request. Do not trust Key until the signature is
+// verified.
 type Proof struct {
 	// Key is the thumbprint of the key (RFC 7638); "" if the request has no proof.
 	Key  string
@@ -23,10 +23,11 @@ type Proof struct {
 	text *jose.Embedded
 }
 
-// Read returns the proof of a request, or the zero Proof if there is none. It makes the checks of
-// RFC 9449, section 4.3, for uri and, if token is not "", for that access token. It does not check
-// the signature and the single use, because this costs more: call [Verifier.Verify] for them after
-// the rest of the request was found valid.
+// Read returns the proof of a request, or the zero Proof if there is none. It checks the proof
+// against uri as RFC 9449, section 4.3, requires. If token is not "", it also checks that the proof
+// belongs to that access token. It does not check the signature, nor whether the proof was used
+// before, because this costs more. For these checks, call [Verifier.Verify] after you found the
+// rest of the request valid.
 //
 // uri must come from configuration, never from a Host header. A rejected proof is an *Error.
 func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {

@@ -52,14 +52,14 @@ type Options struct {
 	// Name is the value of Identity.Scheme; "" means "oauth2".
 	Name string
 	// Prefix is the prefix of the issuer's tokens, such as "ory_at_", or "vat_" if the issuer is a
-	// server of this module. For tokens without it the chain tries its other schemes. Set it if the
-	// issuer's tokens have a prefix.
+	// server of this module. For tokens without this prefix the chain tries its other schemes. Set
+	// it if the issuer's tokens have a prefix.
 	//
 	// With "" the scheme accepts every token that no earlier scheme accepted, so put it after the
 	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer.
 	// Tokens of this application are tokens in the format of this module, and tokens with a default
-	// prefix of this module or a prefix in OwnPrefixes. Only a token of this application whose
-	// prefix is mistyped is sent to the issuer; it is not valid in this form.
+	// prefix of this module or a prefix in OwnPrefixes. There is one exception: a token of this
+	// application with a mistyped prefix is sent to the issuer. It is not valid in this form.
 	Prefix string
 	// OwnPrefixes are the prefixes of this application's tokens that are not default prefixes of
 	// this module, such as "acme_". Tokens with these prefixes are never sent to the issuer, valid
@@ -238,9 +238,9 @@ func (i *Scheme) Challenge(_ *http.Request, err error) string {
 	return authn.BearerChallenge{Invalid: i.invalid.Code}.For(err)
 }
 
-// Authenticate reads an opaque token under Bearer and gets its response from the cache or the
-// issuer. It rejects a token that is not active or not for this API. If the issuer does not
-// respond, or not as RFC 7662 requires, the error is a server error.
+// Authenticate reads an opaque token with the keyword Bearer and gets the response about it from
+// the cache or the issuer. It rejects a token that is not active or not for this API. If the issuer
+// does not respond as RFC 7662 requires, the error is a server error.
 func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Bearer", "token")
 	if err != nil {

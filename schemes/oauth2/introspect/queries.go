@@ -15,8 +15,8 @@ import (
 )
 
 // ErrBusy is the error for a token that is not cached while a limit forbids queries to the issuer.
-// Either too many queries are running (Options.MaxQueries), or too many found no active token
-// (Options.UnknownRate). The middleware responds with 503.
+// Either too many queries are running (Options.MaxQueries), or too many queries found no active
+// token (Options.UnknownRate). The middleware responds with 503.
 var ErrBusy = errors.New("introspect: too many queries to the issuer")
 
 // queries limits the queries to the issuer. Anyone can send random tokens, which are all different,

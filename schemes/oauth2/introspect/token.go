@@ -21,8 +21,8 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
-// Token is the issuer's response about an active token (RFC 7662, section 2.2). It is the
-// Identity.Credential of a Scheme. Each request has its own copy.
+// Token is the issuer's response about an active token (RFC 7662, section 2.2). Identities of a
+// [Scheme] have it as their Credential. Each request has its own copy.
 type Token struct {
 	// Issuer is "iss" of the response; "" if there is none.
 	Issuer string

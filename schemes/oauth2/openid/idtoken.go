@@ -121,4 +121,4 @@ func (p *Provider) ReadHint(ctx context.Context, text string) (server.Hint, erro
 	return server.Hint{Client: reg.Audience[0], Subject: reg.Subject, Session: session, Issued: reg.IssuedAt}, nil
 }
 
-var errHint = oauth2.NewError("invalid_request", "The id_token_hint is no ID token of this server.")
+var errHint = oauth2.NewError("invalid_request", "The id_token_hint is not an ID token of this server.")

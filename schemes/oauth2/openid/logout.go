@@ -20,21 +20,21 @@ import (
 )
 
 // Logout returns the endpoint to which a client sends the browser when its user logs out (OpenID
-// Connect RP-Initiated Logout 1.0): GET with "id_token_hint", "client_id",
-// "post_logout_redirect_uri" and "state", or POST of them as a form, which is redirected to a GET.
-// Mount it for both methods, behind the chain, with authz.AllowAny. It panics without
-// Options.EndSession.
+// Connect RP-Initiated Logout 1.0). It accepts a GET with "id_token_hint", "client_id",
+// "post_logout_redirect_uri" and "state". It also accepts a POST of them as a form, which it
+// redirects to a GET. Mount it for both methods, behind the chain, with authz.AllowAny. It panics
+// without Options.EndSession.
 //
-// An ID token that was issued in the current session ends the session immediately. Without one, or
-// with another user's, a page asks the user, so that no other site can log anyone out. The browser
-// then goes to the post_logout_redirect_uri if the client registered exactly that URI
+// If the request has an ID token that was issued in the current session, the session ends
+// immediately. Otherwise a page asks the user first, so that no other site can log the user out.
+// The browser then goes to the post_logout_redirect_uri if the client registered exactly that URI
 // (storage.Client.LogoutURIs). Any other URI is rejected with a page, and the session continues.
 // Grants stay valid; a client revokes its own tokens.
 //
 // The page reports a logout only after a session ended. A request without a session is redirected
-// to the post_logout_redirect_uri, or gets a page that says that no session ended. The browser may
-// have withheld its cookie, as it does in a frame of another site. A user who was authenticated by
-// anything but a session gets 403.
+// to the post_logout_redirect_uri, or gets a page that says that no session ended. The reason may
+// be that the browser did not send the session cookie, for example in a frame of another site. A
+// user who was authenticated by anything but a session gets 403.
 func (p *Provider) Logout() http.Handler {
 	if p.opts.EndSession == nil {
 		panic("openid: Logout requires Options.EndSession")
@@ -128,7 +128,7 @@ func (p *Provider) checkLogout(r *http.Request, v url.Values) (logoutRequest, se
 	id := v.Get("client_id")
 	switch {
 	case h.Client != "" && id != "" && id != h.Client:
-		return logoutRequest{}, h, oauth2.PageError("The id_token_hint is one of another client.")
+		return logoutRequest{}, h, oauth2.PageError("The id_token_hint belongs to another client.")
 	case id == "":
 		id = h.Client
 	}
@@ -146,7 +146,7 @@ func (p *Provider) checkLogout(r *http.Request, v url.Values) (logoutRequest, se
 	case err != nil:
 		return logoutRequest{}, h, err
 	case h.Client != "" && !h.IsOf(c):
-		return logoutRequest{}, h, oauth2.PageError("The id_token_hint is one of another client.")
+		return logoutRequest{}, h, oauth2.PageError("The id_token_hint belongs to another client.")
 	case uri != "" && !slices.Contains(c.LogoutURIs, uri):
 		return logoutRequest{}, h, oauth2.PageError("The client did not register that post_logout_redirect_uri.")
 	case len(v.Get("state")) > server.MaxState:
@@ -178,7 +178,7 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 	a, err := p.server.Peek(r.Context(), logoutPrefix, purposeLogout, f.Get("handle"), u)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return oauth2.PageError("This page is too old, or was answered already.")
+		return oauth2.PageError("This page is too old, or its form was already submitted.")
 	case err != nil:
 		return err
 	}
@@ -207,7 +207,7 @@ func (p *Provider) decideLogout(w http.ResponseWriter, r *http.Request) error {
 // withoutSession responds to a request without a session. No session ended.
 func (p *Provider) withoutSession(w http.ResponseWriter, r *http.Request, to logoutRequest) error {
 	if authn.FromContext(r.Context()).Authenticated() { // there may also be a session
-		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "You are logged in by another credential than a session, which does not end here.", NoRedirect: true}
+		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "You are not logged in with a session, so you cannot log out here.", NoRedirect: true}
 	}
 	// In a frame of another site the browser withholds the cookie, so a session may exist.
 	if dest := r.Header.Get("Sec-Fetch-Dest"); to.To != "" && (dest == "" || dest == "document") {
@@ -236,7 +236,7 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutR
 	return err
 }
 
-// LogoutPage is what the page shows that asks a user whether to log out.
+// LogoutPage contains the values for the page that asks a user whether to log out.
 type LogoutPage struct {
 	// Client is the name of the application that requests the logout, or ""; User is the user's
 	// name.

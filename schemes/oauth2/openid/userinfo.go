@@ -11,8 +11,8 @@ import (
 )
 
 // UserInfo returns the endpoint with the claims about the user of an access token (OpenID Connect
-// Core, section 5.3): GET or POST with the token in Authorization. The response has "sub" and the
-// claims that the token's scopes allow. Mount it outside the chain.
+// Core, section 5.3). It accepts GET and POST with the token in Authorization. The response has
+// "sub" and the claims that the token's scopes allow. Mount it outside the chain.
 //
 // A token without the scope openid gets 403 with insufficient_scope. A missing or invalid token
 // gets 401. The endpoint applies the limit of rejected credentials ([authn.Options.Refusals]) of

@@ -15,9 +15,9 @@ import (
 // ClientConfiguration returns the endpoint with which a client manages its own registration (RFC
 // 7592), using the token that Register returned. GET reads the registration, PUT replaces the
 // metadata, and DELETE deletes the client with all its grants and tokens (204). A client that is
-// trusted or serves a resource gets 403 for PUT and DELETE: only an administrator can change or
-// delete it. Mount the endpoint outside the chain, at server.Endpoints.Register with /{id}, which
-// is the client's ID.
+// trusted or serves a resource gets 403 for PUT and DELETE, because only an administrator can
+// change or delete it. Mount the endpoint outside the chain, at server.Endpoints.Register with
+// /{id}, which is the client's ID.
 //
 // A missing or wrong token, and an unknown or disabled client, get the same response. A client may
 // change its registration 12 times per hour, 6 of them immediately, and each network has a limit,
@@ -103,7 +103,7 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 			return err
 		}
 		if m.ID != c.ID || m.Secret != "" && !isDigest(m.Secret, c.Secret) {
-			return oauth2.NewError("invalid_request", "The client_id is missing or another one, or the client_secret is not the present one.")
+			return oauth2.NewError("invalid_request", "The client_id is missing or wrong, or the client_secret is not the current one.")
 		}
 		if err := ownChange(&c); err != nil {
 			return err
@@ -132,7 +132,7 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 // its users with it.
 func ownChange(c *storage.Client) error {
 	if c.Trusted || len(c.Serves) > 0 {
-		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This client is changed by its administrator alone."}
+		return &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "Only an administrator can change this client."}
 	}
 	return nil
 }

@@ -173,12 +173,12 @@ func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err 
 	}
 	for _, uri := range c.RedirectURIs {
 		if err := oauth2.CheckRedirect(uri, c.Native); err != nil {
-			return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI cannot be registered: https, or a loopback address, or for a native client a private scheme, without a fragment.").WithCause(err)
+			return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI cannot be registered. It must have https or a loopback address, or for a native client a private scheme, and no fragment.").WithCause(err)
 		}
 	}
 	switch {
 	case slices.Contains(c.Grants, oauth2.AuthorizationCode) && len(c.RedirectURIs) == 0:
-		return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI is needed.")
+		return "", oauth2.NewError("invalid_redirect_uri", "A redirect URI is required.")
 	case m.Type != "" && m.Type != "web" && m.Type != "native":
 		return "", badMetadata("The application_type is unknown.")
 	case strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }):

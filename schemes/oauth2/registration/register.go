@@ -13,11 +13,11 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Register returns the registration endpoint (RFC 7591): POST of a JSON object with the client's
-// metadata. The response is 201 with the "client_id", the token for ClientConfiguration and, for a
-// confidential client, the "client_secret", which cannot be retrieved again. oauth2.CheckClient
-// determines what can be registered. Unknown members are ignored, and no URL in them is fetched.
-// Mount it outside the chain.
+// Register returns the registration endpoint (RFC 7591). It accepts a POST of a JSON object with
+// the client's metadata. The response is 201 with the "client_id", the token for
+// ClientConfiguration and, for a confidential client, the "client_secret", which cannot be
+// retrieved again. oauth2.CheckClient determines what can be registered. Unknown members are
+// ignored, and no URL in them is fetched. Mount it outside the chain.
 func (g *Registration) Register() http.Handler {
 	return g.server.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := g.register(w, r)

@@ -18,14 +18,15 @@ import (
 
 // Options are the rights of clients that register themselves. A nil *Options means all defaults.
 type Options struct {
-	// Scopes are the scopes that they may request; all of them must be scopes of the server. Nil
-	// means none.
+	// Scopes are the scopes that such clients may request; all of them must be scopes of the
+	// server. Nil means none.
 	Scopes []string
-	// Resources are the resources for which they may request tokens, in addition to the server's
-	// own API, which is allowed for every client. They do not make a client a resource server; only
-	// an administrator can do that (storage.Client.Serves).
+	// Resources are the resources for which such clients may request tokens, in addition to the
+	// server's own API, which is allowed for every client. A resource in this list does not make a
+	// client a resource server. Only an administrator can do that (storage.Client.Serves).
 	Resources []string
-	// Grants are the grant types that they may use. Nil means authorization_code and refresh_token.
+	// Grants are the grant types that such clients may use. Nil means authorization_code and
+	// refresh_token.
 	Grants []string
 }
 

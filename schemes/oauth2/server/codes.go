@@ -12,9 +12,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Approve issues what an authorization request asks for, after its user approved it: a code or, for
-// an implicit request, an access token. It returns the parameters of the response. Before it, call
-// PrepareApproval, and AdmitApproval or AdmitSilent. Report consent.given with Notify afterwards.
+// Approve issues the code, or for an implicit request the access token, of an authorization request
+// that the user approved. It returns the parameters of the response. Before Approve, call
+// PrepareApproval, and AdmitApproval or AdmitSilent. Afterwards, report consent.given with Notify.
 //
 // If the user's session is no longer valid, the error is an *oauth2.Error for the client. Any other
 // error is a server error.
@@ -27,13 +27,13 @@ func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionU
 		v, err = s.issueCode(ctx, q, u)
 	}
 	if errors.Is(err, storage.ErrStale) { // concurrently logged out everywhere or disabled
-		return nil, oauth2.NewError("access_denied", "The login has ended.").WithCause(err)
+		return nil, oauth2.NewError("access_denied", "The login is no longer valid.").WithCause(err)
 	}
 	return v, err
 }
 
-// PrepareApproval adds to q what Approve needs from functions of the application and from keys: the
-// claims of an implicit request. Call it before a transaction, which must not wait for them. For a
+// PrepareApproval adds the claims of an implicit request to q. It calls functions of the
+// application and reads keys, so call it before the transaction in which you call Approve. For a
 // request for a code it does nothing. An error is a server error, and nothing was issued.
 func (s *Server) PrepareApproval(ctx context.Context, q *AuthorizationRequest, u SessionUser) (err error) {
 	if q.Implicit {

@@ -19,9 +19,10 @@ const (
 )
 
 // DeviceAuthorization returns the endpoint at which a device without a browser begins (RFC 8628,
-// section 3.1): POST of a form with "scope" and "resource", with client authentication. The
-// response contains the code with which the device polls the token endpoint, and the code that its
-// user enters on the device page (package consent). It panics without Options.Keys.
+// section 3.1). It accepts a POST of a form with "scope" and "resource", with client
+// authentication. The response contains the code with which the device polls the token endpoint,
+// and the code that its user enters on the device page (package consent). It panics without
+// Options.Keys.
 func (s *Server) DeviceAuthorization() http.Handler {
 	if s.opts.Keys == nil {
 		panic("server: DeviceAuthorization requires Options.Keys")

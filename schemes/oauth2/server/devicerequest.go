@@ -86,7 +86,7 @@ func (s *Server) countTries(ctx context.Context, names []triedBy) error {
 }
 
 func tooManyTries(wait time.Duration) error {
-	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "Too many codes were tried. Wait a while.", RetryAfter: wait, NoRedirect: true}
+	return &oauth2.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "Too many wrong codes. Try again later.", RetryAfter: wait, NoRedirect: true}
 }
 
 // forgiveTries takes back what countTries counted. If the store rejects that, it is repeated before

@@ -3,7 +3,7 @@
 //
 // Import it to let other applications act for your users, together with package consent, which has
 // the pages on which users log in and grant access. Create the scheme that accepts the tokens, the
-// server over it, and the pages. Then mount all routes:
+// server that uses it, and the pages. Then mount all routes:
 //
 //	api, err := oauth2.New("https://auth.example", db, nil)
 //	srv, err := server.New(api, db, &server.Options{Scopes: map[string]string{"notes:read": "Read your notes"}})
@@ -27,9 +27,9 @@
 // does not use go-oauth2's manager and stores: here, codes and refresh tokens can be exchanged
 // once, tokens are stored as digests, and redirect URIs and clients are compared exactly.
 //
-// The package is larger than others of this module because its parts share transactions. One
-// exchange consumes codes, grants, refresh tokens and device codes, and client authentication and
-// limits protect each of them.
+// The package is larger than others of this module because its parts share transactions and checks.
+// The token endpoint exchanges codes, refresh tokens and device codes in the same way, after the
+// same client authentication and limits.
 //
 // Limits: code challenges are S256 only; request objects are not supported; a database has one
 // issuer.

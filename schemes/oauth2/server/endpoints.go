@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Endpoints are the paths of the endpoints below the path of the issuer. "" means the default path.
-// "-" means that there is no such endpoint, so the metadata and Routes omit it. The metadata lists
-// an endpoint whether or not it is mounted.
+// Endpoints are the paths of the endpoints, relative to the path of the issuer. "" means the
+// default path. "-" means that there is no such endpoint, so the metadata and Routes omit it. The
+// metadata lists an endpoint whether or not it is mounted.
 type Endpoints struct {
 	Authorize           string // "/oauth2/authorize"
 	Token               string // "/oauth2/token"

@@ -16,8 +16,8 @@ var (
 	errUnauthorized = oauth2.NewError("unauthorized_client", "The client may not use this grant type.")
 	errUnsupported  = oauth2.NewError("unsupported_grant_type", "The grant type is not supported.")
 
-	errScope  = oauth2.NewError("invalid_scope", "The scope is unknown, malformed, or the client may not ask for it.")
-	errTarget = oauth2.NewError("invalid_target", "The resource is unknown, or the client may not ask for it.")
+	errScope  = oauth2.NewError("invalid_scope", "The scope is unknown or malformed, or the client may not request it.")
+	errTarget = oauth2.NewError("invalid_target", "The resource is unknown, or the client may not request it.")
 )
 
 // fail responds with err.

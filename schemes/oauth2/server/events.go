@@ -22,7 +22,7 @@ const (
 type heldKey struct{}
 
 // InTx runs fn in a transaction of the store. It passes on the events of fn after the commit, so
-// that none reports a change that was rolled back. fn may run again.
+// that no event reports a change that was rolled back. fn may run again.
 func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error {
 	var held []audit.Event
 	err := s.store.InTx(context.WithValue(ctx, heldKey{}, &held), func(ctx context.Context) error {

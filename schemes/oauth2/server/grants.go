@@ -20,9 +20,9 @@ const (
 	manyGrants = 10_000
 )
 
-// Grants reads up to limit grants of a user, newest first, that come after a place in the list, and
-// returns those that are active. The zero place is before all grants. If there are more grants,
-// next is the place after which they begin; otherwise it is zero.
+// Grants reads up to limit grants of a user, newest first, and returns those that are active. It
+// begins after the place after in the list. The zero place is before all grants. If there are more
+// grants, next is the place after which they begin; otherwise it is zero.
 func (s *Server) Grants(ctx context.Context, subject string, after storage.FamilyPlace, limit int) (list []storage.Family, next storage.FamilyPlace, err error) {
 	list, err = s.store.ListFamilies(ctx, s.purpose, subject, after, limit+1)
 	if limit > 0 && len(list) > limit {

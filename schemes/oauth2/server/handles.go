@@ -23,8 +23,8 @@ func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q Authoriz
 }
 
 // Keep stores data of a client until the user of a page decides. handle is a NewText for the form
-// of the page, and purpose names the page. If many pages of the user wait, the oldest similar one
-// is dropped: its form is rejected as too old.
+// of the page, and purpose names the page. If many pages of the user wait, Keep drops the data of
+// the oldest similar page, whose form is then rejected as too old.
 func (s *Server) Keep(r *http.Request, handle, purpose, client string, data []byte, u SessionUser, ttl time.Duration) error {
 	now := s.now()
 	return s.await(r, storage.AuthRequest{
@@ -58,14 +58,14 @@ func (s *Server) Peek(ctx context.Context, prefix, purpose, handle string, u Ses
 	case err != nil:
 		return a, err
 	case a.Purpose != purpose || a.Subject != u.Subject || a.Session != u.Session:
-		return a, &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This page was made for somebody else, or for another login.", NoRedirect: true}
+		return a, &oauth2.Error{Status: http.StatusForbidden, Code: "access_denied", Description: "This page belongs to another user or another login.", NoRedirect: true}
 	case a.Expired(s.now()), storage.Ahead(s.now(), a.Created):
 		return a, storage.ErrNotFound
 	}
 	return a, nil
 }
 
-// Take is [Server.Peek] that consumes the handle.
+// Take is [Server.Peek], but also consumes the handle.
 func (s *Server) Take(ctx context.Context, prefix, purpose, handle string, u SessionUser) (storage.AuthRequest, error) {
 	a, err := s.Peek(ctx, prefix, purpose, handle, u)
 	if err == nil {

@@ -126,4 +126,4 @@ func (s *Server) openHint(text string) (string, error) {
 
 var errLongHint = oauth2.NewError("invalid_request", "The id_token_hint is too long.")
 
-var errHint = oauth2.NewError("invalid_request", "The id_token_hint is no ID token of this server.")
+var errHint = oauth2.NewError("invalid_request", "The id_token_hint is not an ID token of this server.")

@@ -29,12 +29,12 @@ type introspection struct {
 	Confirm  *oauth2.Confirmation `json:"cnf,omitempty"`
 }
 
-// Introspect returns the introspection endpoint for resource servers (RFC 7662): POST of a form
-// with "token". Confidential clients can introspect their own tokens, and access tokens of any
-// client for a resource that they serve (storage.Client.Serves). The right to request tokens for a
-// resource does not include the right to introspect. For other clients, and for inactive tokens,
-// the response is only {"active":false}. A form that a page of another site makes a browser send is
-// rejected.
+// Introspect returns the introspection endpoint for resource servers (RFC 7662). It accepts a POST
+// of a form with "token". Confidential clients can introspect their own tokens, and access tokens
+// of any client for a resource that they serve (storage.Client.Serves). The right to request tokens
+// for a resource does not include the right to introspect. For other clients, and for inactive
+// tokens, the response is only {"active":false}. A form that a page of another site makes a browser
+// send is rejected.
 func (s *Server) Introspect() http.Handler {
 	return s.noForeignForms(audited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about, err := s.introspect(w, r)

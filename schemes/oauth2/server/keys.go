@@ -57,8 +57,8 @@ func (s *Server) JWKS() http.Handler {
 	})
 }
 
-// SigningAlgorithms returns the algorithms of the signing keys. If the key source does not have a
-// single algorithm, such as one over a store, it returns the algorithms of the published keys.
+// SigningAlgorithms returns the algorithms of the signing keys. If the key source has no single
+// algorithm, such as a source over a store, it returns the algorithms of the published keys.
 func (s *Server) SigningAlgorithms(ctx context.Context) ([]string, error) {
 	if ring, ok := s.opts.SigningKeys.(interface{ SigningAlgorithm() jose.Algorithm }); ok {
 		return []string{string(ring.SigningAlgorithm())}, nil

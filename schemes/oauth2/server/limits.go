@@ -19,30 +19,30 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Cell is a counter of a Limiter: Limit units immediately, and one more after each Window/Limit
-// (the generic cell rate algorithm).
+// Cell is a counter of a Limiter. It allows Limit units immediately, and one more after each
+// Window/Limit (the generic cell rate algorithm).
 type Cell struct {
 	// Key names what is counted. It is a MAC, so that a limiter does not receive addresses.
 	Key    [16]byte
 	Limit  int
 	Window time.Duration
-	// Shared is true for the few cells that all callers share. A limiter must not evict it.
+	// Shared is true for the few cells that all callers share. A limiter must not evict them.
 	Shared bool
 }
 
 // Limiter counts requests. It must be safe for concurrent use.
 type Limiter interface {
-	// Take takes one unit of every cell, or none. It returns 0 if it took them, and otherwise the
-	// time until it would. now is the caller's clock; a limiter that several processes share uses
-	// its own clock.
+	// Take takes one unit of every cell, or none. It returns 0 if it took the units, and otherwise
+	// the time until they are available. now is the caller's clock; a limiter that several
+	// processes share uses its own clock.
 	Take(ctx context.Context, now time.Time, cells []Cell) (wait time.Duration, err error)
 }
 
 // Limits limit what unauthenticated callers, such as anyone who knows a public client's ID, can
 // make the server store. Each request is counted by client and by network: the address (IPv4 /32,
 // IPv6 /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6 /32 gets at most
-// a quarter of what all callers share. Another quarter is a reserve for networks that send few
-// requests. Nil means the defaults.
+// a quarter of the limits that all callers share. Another quarter is a reserve for networks that
+// send few requests. Nil means the defaults.
 type Limits struct {
 	// Limiter counts requests. Nil counts in the memory of this process, so each process has its
 	// own limits. If the limiter fails, requests are counted in memory. To share the limits between
@@ -58,8 +58,8 @@ type Limits struct {
 	//   - A client that an administrator registered and that authenticates gets MaxPending records
 	//     of its own.
 	//   - Confidential clients that registered themselves (package registration) and are not
-	//     Trusted share a separate number of the same size. They have ten times the limits of
-	//     networks.
+	//     Trusted share a separate number of the same size. Their limits per network are ten times
+	//     as high.
 	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
 	//     and MaxPending/4 times in five minutes. In each Options.AccessTTL it gets as many opaque
 	//     tokens by the client credentials grant, and all such clients together get MaxPending.
@@ -217,15 +217,15 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts a code that a user gets with a page: 600 per hour, half of them immediately.
-// Above the limit it returns an *oauth2.Error with status 429.
+// AdmitApproval counts a code that a user gets on a page. The limit is 600 per hour, half of them
+// immediately. Above it, AdmitApproval returns an *oauth2.Error with status 429.
 func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
 }
 
-// AdmitSilent counts a code that a user gets for a client without a page: 120 per hour, half of
-// them immediately. Above the limit it returns false; then show the page. Any site can make a
-// browser request such codes, so they do not count toward the limit of AdmitApproval.
+// AdmitSilent counts a code that a user gets for a client without a page. The limit is 120 per
+// hour, half of them immediately. Above it, AdmitSilent returns false; then show the page. Any site
+// can make a browser request such codes, so they do not count toward the limit of AdmitApproval.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
 }

@@ -43,7 +43,8 @@ type ChosenSecrets struct {
 	InsecureNoLimiter bool
 }
 
-// Lifetimes are the lifetimes of what a server issues. 0 means the default.
+// Lifetimes are the lifetimes of the tokens, codes and grants that a server issues. 0 means the
+// default.
 type Lifetimes struct {
 	// AccessTTL is the lifetime of an access token, at least 1 second; 0 means one hour. A token
 	// can be revoked earlier.

@@ -42,7 +42,7 @@ func pushedKey(p dpop.Proof, requested string) (string, error) {
 	case p.Key == "":
 		return requested, nil
 	case requested != "" && requested != p.Key:
-		return "", oauth2.NewError("invalid_dpop_proof", "The dpop_jkt is another key's than the proof.")
+		return "", oauth2.NewError("invalid_dpop_proof", "The dpop_jkt and the proof belong to different keys.")
 	}
 	return p.Key, nil
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// PushedAuthorization returns the endpoint for pushed authorization requests (RFC 9126): POST of
-// the parameters as a form, with client authentication. The response is 201 with {"request_uri",
-// "expires_in"}. The browser then sends only "client_id" and that "request_uri", once, within a
-// minute.
+// PushedAuthorization returns the endpoint for pushed authorization requests (RFC 9126). It accepts
+// a POST of the parameters as a form, with client authentication. The response is 201 with
+// {"request_uri", "expires_in"}. The browser then sends only "client_id" and that "request_uri",
+// once, within a minute.
 func (s *Server) PushedAuthorization() http.Handler {
 	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, err := s.push(w, r)

@@ -40,7 +40,7 @@ type AuthorizationRequest struct {
 	// Consents is set if the prompt contains both "login" and "consent".
 	Consents bool `json:"consents,omitempty"`
 
-	// To is the URL to which the response is sent; "" if there is no trusted one.
+	// To is the URL to which the response is sent; "" if there is no trusted URL.
 	To string `json:"-"`
 	// Registered is the client's current record.
 	Registered storage.Client `json:"-"`
@@ -128,7 +128,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 	}
 	if s.apiOpts.DPoP != nil {
 		if q.Confirm = v.Get("dpop_jkt"); q.Confirm != "" && !syntax.IsSHA256(q.Confirm) {
-			return q, oauth2.NewError("invalid_request", "The dpop_jkt is no thumbprint.")
+			return q, oauth2.NewError("invalid_request", "The dpop_jkt is not a thumbprint.")
 		}
 		if q.Implicit && q.Confirm != "" {
 			return q, errImplicitKey
@@ -145,7 +145,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 		var refused *oauth2.Error
 		switch {
 		case errors.As(err, &refused), err == nil && !h.IsOf(q.Registered):
-			return q, oauth2.NewError("login_required", "The id_token_hint is no ID token of this client.").WithCause(err)
+			return q, oauth2.NewError("login_required", "The id_token_hint is not an ID token of this client.").WithCause(err)
 		case err != nil:
 			return q, err
 		}
@@ -156,12 +156,12 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 	case "login consent", "consent login":
 		q.Prompt, q.Consents = "login", true
 	default:
-		return q, oauth2.NewError("invalid_request", "The prompt is unknown, or combines none with others.")
+		return q, oauth2.NewError("invalid_request", "The prompt is unknown, or combines none with other values.")
 	}
 	if text := v.Get("max_age"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 {
-			return q, oauth2.NewError("invalid_request", "The max_age is no number of seconds.")
+			return q, oauth2.NewError("invalid_request", "The max_age is not a number of seconds.")
 		}
 		q.MaxAge = time.Duration(min(n, math.MaxInt64/int64(time.Second))) * time.Second
 	}
@@ -174,7 +174,7 @@ func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 	method := v.Get("code_challenge_method")
 	switch {
 	case q.Challenge == "" && method != "":
-		return oauth2.NewError("invalid_request", "A code_challenge_method without a code_challenge.")
+		return oauth2.NewError("invalid_request", "The code_challenge_method requires a code_challenge.")
 	case q.Challenge == "" && !s.mayOmitPKCE(q.Registered):
 		return errNoChallenge
 	case q.Challenge == "":
@@ -183,7 +183,7 @@ func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 		return oauth2.NewError("invalid_request", "The code_challenge_method is not S256.")
 	}
 	if !syntax.IsSHA256(q.Challenge) {
-		return oauth2.NewError("invalid_request", "The code_challenge is none of S256.")
+		return oauth2.NewError("invalid_request", "The code_challenge is not valid for S256.")
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 	}
 	q.Registered, q.Pushed, q.PushedAt = client, d, a.Created
 	if !q.addressed() {
-		return q, oauth2.PageError("The redirect_uri is not registered any more.")
+		return q, oauth2.PageError("The redirect_uri is no longer registered.")
 	}
 	return q, s.resume(&q)
 }
@@ -264,7 +264,7 @@ func (s *Server) mayOmitPKCE(c storage.Client) bool {
 var (
 	errResponseType = oauth2.NewError("unsupported_response_type", "The response type is not supported.")
 	errImplicitKey  = oauth2.NewError("invalid_request", "The token of an implicit grant cannot be bound to a key.")
-	errNoChallenge  = oauth2.NewError("invalid_request", "A code_challenge is needed.")
+	errNoChallenge  = oauth2.NewError("invalid_request", "A code_challenge is required.")
 )
 
 // addressed sets the URL to which the response to a stored request is sent, and reports whether it

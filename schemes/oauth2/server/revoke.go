@@ -11,10 +11,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Revoke returns the revocation endpoint (RFC 7009): POST of a form with "token". The response is
-// 200 whether or not the token existed. Revoking an access or refresh token of a grant revokes the
-// whole grant. A token of another client stays valid. After a store failure the response is 503,
-// and the token is still valid. "token_type_hint" is ignored.
+// Revoke returns the revocation endpoint (RFC 7009). It accepts a POST of a form with "token". The
+// response is 200 whether or not the token existed. Revoking an access or refresh token of a grant
+// revokes the whole grant. A token of another client stays valid. After a store failure the
+// response is 503, and the token is still valid. "token_type_hint" is ignored.
 func (s *Server) Revoke() http.Handler {
 	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.revoke(w, r); err != nil {

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Access tells who may call a route, and so how to mount it.
+// Access defines who may call a route, and therefore how to mount it.
 type Access int
 
 const (
 	// ForClients marks endpoints that read client credentials, and public documents. Mount them
-	// outside the chain (authz.Mux.Public), because the chain would read these credentials as those
-	// of a user.
+	// outside the chain (authz.Mux.Public), because the chain would read these credentials as
+	// credentials of a user.
 	ForClients Access = iota
 	// ForVisitors marks pages that redirect anonymous visitors to the login page. Mount them behind
 	// the chain with authz.AllowAny.

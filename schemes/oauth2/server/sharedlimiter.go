@@ -9,8 +9,8 @@ import (
 
 // SharedLimiter returns a limiter that counts in store. Use it with a [throttle.Shared], so that
 // several processes share the limits; Options.Keys must then be the same ring in all of them. While
-// what the processes share fails, a throttle.Shared counts in memory, with each limit divided by the
-// number of processes.
+// the shared store fails, a throttle.Shared counts in memory, with each limit divided by the number
+// of processes.
 func SharedLimiter(store throttle.Store) Limiter { return sharedLimiter{store} }
 
 type sharedLimiter struct{ store throttle.Store }

@@ -16,12 +16,13 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Token returns the token endpoint (RFC 6749, section 3.2): POST of a form with "grant_type" and
-// the parameters of the grant. It reads client credentials, so mount it outside the chain. Errors
-// are those of RFC 6749, section 5.2. After a store failure the response is 503, and the client can
-// send the same request again. If the store had committed the exchange before it failed, a refresh
-// then gets its response, but a code or device code counts as used: the response is invalid_grant,
-// its grant is revoked, and the user has to authorize the client again.
+// Token returns the token endpoint (RFC 6749, section 3.2). It accepts a POST of a form with
+// "grant_type" and the parameters of the grant. It reads client credentials, so mount it outside
+// the chain. Errors follow RFC 6749, section 5.2. After a store failure the response is 503, and
+// the client can send the same request again. The store may have committed the exchange before it
+// failed. Then a repeated refresh gets the response of the first one. A repeated code or device
+// code counts as used: the response is invalid_grant, its grant is revoked, and the user has to
+// authorize the client again.
 //
 //   - authorization_code: "code", "redirect_uri" if the authorization request had one, and
 //     "code_verifier". A code can be exchanged once. A wrong verifier invalidates it, and a second
@@ -80,7 +81,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 	case err != nil:
 		return a, "", err
 	case p.Key == "" && s.opts.RequireDPoP:
-		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is needed.")
+		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is required.")
 	}
 	x := exchange{request: r, client: c, form: f, source: rotation.SourceOf(s.opts.Proxies.ClientAddr(r)), key: p.Key, proof: p}
 	if device {

@@ -43,8 +43,8 @@ var (
 )
 
 // NewNotify returns the courier of a store on PostgreSQL, for cached.Options.Courier. It sets the
-// database to this courier if it has none. It does not connect to ListenURL yet: Run of the cache
-// does, and connects again after failures.
+// database to this courier if it has none. It does not connect to ListenURL yet. Run of the cache
+// connects, and reconnects after failures.
 //
 // It returns gormstore.ErrCourier if the database has another courier, if a trigger is missing, or
 // with SQLite. The store must have been opened by this package, or with pgx's database/sql driver, or

@@ -26,7 +26,7 @@ import (
 // checks each new connection and rejects connections to a pooler.
 //
 // Connections lead to the primary: of several hosts in url, Open uses the first one that is not a
-// standby server, as with target_session_attrs=primary. Set that parameter to choose otherwise.
+// standby server, as with target_session_attrs=primary. To choose differently, set that parameter.
 func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	cfg := gormstore.Config()
 	cfg.DisableAutomaticPing = true

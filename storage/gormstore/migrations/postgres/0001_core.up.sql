@@ -1,11 +1,12 @@
--- What was run, so that it is run once. Each file of this folder notes itself.
+-- The migrations that were applied, so that each is applied only once. Each
+-- migration file inserts its own row.
 CREATE TABLE IF NOT EXISTS vestibule_migrations (
 	version    BIGINT NOT NULL PRIMARY KEY,
 	name       TEXT   NOT NULL,
 	applied_us BIGINT NOT NULL
 );
 
--- Accounts. A server with its own user table leaves this one empty.
+-- Accounts. If a server uses its own user table, this table is empty.
 CREATE TABLE vestibule_users (
 	id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
 	name       TEXT COLLATE "C" NOT NULL UNIQUE,
@@ -16,13 +17,13 @@ CREATE TABLE vestibule_users (
 	created_us BIGINT  NOT NULL DEFAULT 0
 );
 
--- The epoch of each subject whose credentials were ended at least once.
+-- The epoch of each subject whose credentials were revoked at least once.
 CREATE TABLE vestibule_subjects (
 	subject TEXT COLLATE "C" NOT NULL PRIMARY KEY,
 	epoch   BIGINT  NOT NULL
 );
 
--- One static token per subject. The digest is the SHA-256 of its text.
+-- One static token per subject. The digest is the SHA-256 of the token.
 CREATE TABLE vestibule_static_tokens (
 	digest     BYTEA   NOT NULL PRIMARY KEY,
 	subject    TEXT COLLATE "C" NOT NULL UNIQUE,

@@ -1,5 +1,6 @@
--- Any number of tokens per subject, one for each device. Scopes are parted by
--- blanks; NULL is not limited by scopes. A time of 0 is no time.
+-- Any number of tokens per subject, one for each device. Scopes are separated
+-- by spaces. NULL means that the token is not limited to scopes. A time of 0
+-- means that there is none.
 CREATE TABLE vestibule_device_tokens (
 	digest       BYTEA            NOT NULL PRIMARY KEY,
 	id           TEXT COLLATE "C" NOT NULL,
@@ -16,7 +17,7 @@ CREATE TABLE vestibule_device_tokens (
 );
 CREATE INDEX vestibule_device_tokens_expires ON vestibule_device_tokens (expires_us) WHERE expires_us <> 0;
 
--- What one login or grant began.
+-- Token families. Each login and each grant starts one.
 CREATE TABLE vestibule_families (
 	id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
 	purpose      TEXT COLLATE "C" NOT NULL,
@@ -36,8 +37,8 @@ CREATE TABLE vestibule_families (
 CREATE INDEX vestibule_families_subject ON vestibule_families (subject);
 CREATE INDEX vestibule_families_expires ON vestibule_families (expires_us);
 
--- The refresh tokens of families. A row's next is the token that took its place,
--- its prev the one whose place it took.
+-- The refresh tokens of families. In each row, next is the token that replaced
+-- this one, and prev is the token that this one replaced.
 CREATE TABLE vestibule_refresh_tokens (
 	digest          BYTEA            NOT NULL PRIMARY KEY,
 	family          TEXT COLLATE "C" NOT NULL,
@@ -52,14 +53,14 @@ CREATE TABLE vestibule_refresh_tokens (
 CREATE INDEX vestibule_refresh_tokens_family ON vestibule_refresh_tokens (family);
 CREATE INDEX vestibule_refresh_tokens_sealed ON vestibule_refresh_tokens (sealed_until_us) WHERE sealed_until_us <> 0;
 
--- What is refused before it expires by itself.
+-- Tokens and logins that are rejected although they have not expired.
 CREATE TABLE vestibule_blocklist (
 	block_key BYTEA  NOT NULL PRIMARY KEY,
 	until_us  BIGINT NOT NULL
 );
 CREATE INDEX vestibule_blocklist_until ON vestibule_blocklist (until_us);
 
--- Private keys, sealed under a master key.
+-- Private keys, encrypted under a master key.
 CREATE TABLE vestibule_signing_keys (
 	purpose       TEXT COLLATE "C" NOT NULL,
 	id            TEXT COLLATE "C" NOT NULL,

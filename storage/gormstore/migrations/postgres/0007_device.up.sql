@@ -1,4 +1,4 @@
--- Device grants. The subject is '' until somebody decides.
+-- Device grants. The subject is '' until a user decides about the grant.
 CREATE TABLE vestibule_device_grants (
 	digest       BYTEA NOT NULL PRIMARY KEY,
 	user_code    BYTEA NOT NULL UNIQUE,
@@ -19,7 +19,7 @@ CREATE INDEX vestibule_device_grants_subject ON vestibule_device_grants (subject
 CREATE INDEX vestibule_device_grants_client ON vestibule_device_grants (client);
 CREATE INDEX vestibule_device_grants_expires ON vestibule_device_grants (expires_us);
 
--- What may be tried a few times only.
+-- Counters of attempts that are limited.
 CREATE TABLE vestibule_tries (
 	name     BYTEA NOT NULL PRIMARY KEY,
 	tries    BIGINT NOT NULL,

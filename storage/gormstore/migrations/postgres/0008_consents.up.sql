@@ -1,4 +1,5 @@
--- What users allowed to clients, so that they are not asked again.
+-- Remembered consents: the scopes that a user granted to a client, so that the
+-- consent page is not shown again.
 CREATE TABLE vestibule_consents (
 	subject    TEXT COLLATE "C" NOT NULL,
 	client     TEXT COLLATE "C" NOT NULL,
@@ -12,7 +13,7 @@ CREATE TABLE vestibule_consents (
 CREATE INDEX vestibule_consents_client ON vestibule_consents (client);
 CREATE INDEX vestibule_consents_expires ON vestibule_consents (expires_us);
 
--- Digests of the tokens by which clients manage their own registration.
+-- Digests of the tokens with which clients manage their own registration.
 ALTER TABLE vestibule_clients ADD COLUMN registration BYTEA;
 
 INSERT INTO vestibule_migrations (version, name, applied_us)

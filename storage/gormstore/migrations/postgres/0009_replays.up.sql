@@ -1,4 +1,4 @@
--- What was used once and must not be used again, by a digest.
+-- Digests of proofs and assertions that were used and must not be used again.
 CREATE TABLE vestibule_replays (
 	replay_key BYTEA NOT NULL PRIMARY KEY,
 	until_us   BIGINT NOT NULL

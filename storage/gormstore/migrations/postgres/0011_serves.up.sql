@@ -1,5 +1,6 @@
--- The resources that a client is the resource server of, and whose tokens it may introspect.
--- Nobody has it by what was there before: "audiences" in "lists" is what it may ask tokens for.
+-- The resources that a client serves, and for which it may introspect tokens.
+-- Existing clients serve none. "audiences" in "lists" has the resources that a
+-- client may request tokens for.
 ALTER TABLE vestibule_clients ADD COLUMN serves TEXT COLLATE "C";
 
 INSERT INTO vestibule_migrations (version, name, applied_us)

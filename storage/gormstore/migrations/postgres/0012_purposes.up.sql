@@ -1,9 +1,9 @@
--- Credentials of any scheme: the purpose is the scheme's name. Those from before are Knox tokens.
--- The table keeps its name, and purpose a default, so that programs of the version before work
--- during an upgrade.
+-- The name of the credential's scheme. Rows from before this column are Knox
+-- tokens. The table keeps its name, and this column has a default, so that
+-- programs of the previous version work during an upgrade.
 ALTER TABLE vestibule_device_tokens ADD COLUMN purpose TEXT COLLATE "C" NOT NULL DEFAULT 'knox';
 
--- Data belongs to the scheme; NULL is none.
+-- Data of the scheme; NULL means that there is none.
 ALTER TABLE vestibule_device_tokens ADD COLUMN data BYTEA;
 
 INSERT INTO vestibule_migrations (version, name, applied_us)

@@ -1,5 +1,5 @@
--- How many exchanges came before a token in its family, which limits them. Families that are there
--- start again at 0.
+-- The number of exchanges before this token in its family, which is limited.
+-- Existing families start again at 0.
 ALTER TABLE vestibule_refresh_tokens ADD COLUMN nth BIGINT NOT NULL DEFAULT 0;
 
 -- A family has many tokens, and at most one with a sealed answer.

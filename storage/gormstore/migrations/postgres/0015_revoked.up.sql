@@ -1,5 +1,5 @@
--- When a client was last disabled or enabled. Signed access tokens that it got for itself before that
--- are refused.
+-- When the client was last disabled or enabled. Signed access tokens that it
+-- got for itself before that time are rejected.
 ALTER TABLE vestibule_clients ADD COLUMN revoked_us BIGINT NOT NULL DEFAULT 0;
 
 INSERT INTO vestibule_migrations (version, name, applied_us)

@@ -1,13 +1,15 @@
--- How changes reach the caches of all processes: 'none', 'notify' or 'outbox'. One row. Every process
--- that caches uses this courier, because the triggers write only its messages.
+-- The courier, which informs the caches of all processes of changes: 'none',
+-- 'notify' or 'outbox'. The table has one row. Every process with a cache must
+-- use this courier, because the triggers write only its messages.
 CREATE TABLE vestibule_bus (
 	id      SMALLINT         NOT NULL PRIMARY KEY CHECK (id = 1),
 	courier TEXT COLLATE "C" NOT NULL CHECK (courier IN ('none', 'notify', 'outbox'))
 );
 INSERT INTO vestibule_bus (id, courier) VALUES (1, 'none');
 
--- The last number of each shard of the outbox, with the random tags of that number and of the one
--- before, by which a reader notices that a restored backup has another history.
+-- The last number of each shard of the outbox, with the random tags of that
+-- number and of the number before it. By these tags a reader detects that a
+-- restored backup has a different history.
 CREATE TABLE vestibule_bus_shards (
 	shard SMALLINT NOT NULL PRIMARY KEY,
 	seq   BIGINT   NOT NULL,
@@ -15,8 +17,8 @@ CREATE TABLE vestibule_bus_shards (
 	tag   UUID     NOT NULL
 ) WITH (fillfactor = 10);
 
--- Messages of the courier 'outbox', of the last ten minutes. A reader reads on from the number that it
--- knows.
+-- Messages of the courier 'outbox', from the last ten minutes. A reader
+-- continues after the last number that it has read.
 CREATE TABLE vestibule_outbox (
 	shard  SMALLINT NOT NULL,
 	seq    BIGINT   NOT NULL,
@@ -33,7 +35,7 @@ CREATE UNLOGGED TABLE vestibule_bus_pending (
 	change TEXT NOT NULL
 );
 
--- The processes that follow the changes.
+-- The processes that receive changes.
 CREATE TABLE vestibule_replicas (
 	id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
 	started_us BIGINT           NOT NULL,

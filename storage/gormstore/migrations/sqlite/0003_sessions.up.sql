@@ -1,4 +1,4 @@
--- What the server keeps for one browser. A subject of NULL is nobody.
+-- Sessions of browsers. If the subject is NULL, the session is anonymous.
 CREATE TABLE vestibule_sessions (
 	digest       BLOB    NOT NULL PRIMARY KEY,
 	id           TEXT    NOT NULL UNIQUE,

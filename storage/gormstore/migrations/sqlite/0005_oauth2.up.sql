@@ -1,4 +1,4 @@
--- Applications that act by OAuth 2.0. The lists are JSON.
+-- OAuth 2.0 clients. The lists are JSON.
 CREATE TABLE vestibule_clients (
 	id         TEXT NOT NULL PRIMARY KEY,
 	name       TEXT NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE vestibule_clients (
 	created_us INTEGER NOT NULL
 );
 
--- Authorization codes. One that was used is kept, so that a second use is noticed.
+-- Authorization codes. A used code is kept, so that a second use is detected.
 CREATE TABLE vestibule_codes (
 	digest       BLOB NOT NULL PRIMARY KEY,
 	client       TEXT NOT NULL,
@@ -49,7 +49,8 @@ CREATE TABLE vestibule_auth_requests (
 );
 CREATE INDEX vestibule_auth_requests_expires ON vestibule_auth_requests (expires_us);
 
--- Opaque access tokens. A family or subject of NULL is none: a client acts for itself.
+-- Opaque access tokens. If the family or the subject is NULL, a client acts for
+-- itself.
 CREATE TABLE vestibule_access_tokens (
 	digest       BLOB NOT NULL PRIMARY KEY,
 	id           TEXT NOT NULL UNIQUE,

@@ -1,5 +1,5 @@
--- Which table of accounts has which name in subjects. A retired name is never used again. The
--- epoch is the least one of the space's subjects.
+-- The name of each account table in subjects. A retired name is never used
+-- again. The epoch is the minimum epoch of the space's subjects.
 CREATE TABLE vestibule_spaces (
 	name        TEXT NOT NULL PRIMARY KEY,
 	table_name  TEXT NOT NULL,
