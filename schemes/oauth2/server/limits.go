@@ -58,8 +58,7 @@ type Limits struct {
 	//   - A client that an administrator registered and that authenticates gets MaxPending records
 	//     of its own.
 	//   - Confidential clients that registered themselves (package registration) and are not
-	//     Trusted share a separate number of the same size. Their limits per network are ten times
-	//     as high.
+	//     Trusted share a separate number of the same size, with ten times the limits per network.
 	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
 	//     and MaxPending/4 times in five minutes. By the client credentials grant, it gets at most
 	//     MaxPending/4 opaque tokens in each Options.AccessTTL, half of them immediately. All such
@@ -218,17 +217,15 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts an authorization code that is issued after the user allowed it on a page. The
-// limit is 600 per hour and user, half of them immediately. Above it, AdmitApproval returns an
-// *oauth2.Error with status 429.
+// AdmitApproval counts an authorization code that a user allowed on a page: 600 per hour and user,
+// half of them immediately. Above the limit it returns an *oauth2.Error with status 429.
 func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
 }
 
-// AdmitSilent counts an authorization code that is issued without showing the user a page. The limit
-// is 120 per hour, user and client, half of them immediately. Above it, AdmitSilent returns false;
-// then show the page. Any site can make a browser request such codes, so they do not count toward
-// the limit of AdmitApproval.
+// AdmitSilent counts an authorization code that is issued without a page: 120 per hour, user and
+// client, half of them immediately. Above the limit it returns false; then show the page. Any site
+// can make a browser request such codes, so they do not count toward the limit of AdmitApproval.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
 }
