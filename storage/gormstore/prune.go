@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -17,12 +18,15 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		return 0, err
 	}
 	at := now.UnixMicro()
-	drop := func(table, key, until, where string) func(context.Context, int) (int, bool, error) {
+	dropAt := func(at int64, table, key, until, where string) func(context.Context, int) (int, bool, error) {
 		query := s.dialect.bind(s.dialect.locking(table, key, ended(key, table, until, where), "DELETE FROM "+table))
 		return func(ctx context.Context, n int) (int, bool, error) {
 			removed, err := s.exec(ctx, query, at, at, n)
 			return int(removed), removed > 0, err // there may be fewer because another caller removed some
 		}
+	}
+	drop := func(table, key, until, where string) func(context.Context, int) (int, bool, error) {
+		return dropAt(at, table, key, until, where)
 	}
 	erase := s.dialect.bind(s.dialect.locking("vestibule_refresh_tokens", "digest",
 		ended("digest", "vestibule_refresh_tokens", "sealed_until_us", "sealed_until_us <> 0"),
@@ -42,6 +46,8 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		drop("vestibule_device_grants", "digest", "expires_us", "TRUE"),
 		drop("vestibule_tries", "name", "until_us", "TRUE"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
+		drop("vestibule_token_lifetimes", "lifetime_us", fmt.Sprintf("used_us + lifetime_us + %d", margin), "TRUE"),
+		dropAt(at-forgetChanges, "vestibule_changes", "(kind, id)", "us", "kind <> 'since'"),
 		func(ctx context.Context, n int) (int, bool, error) {
 			return s.familyPiece(ctx, "expires_us <= ? ORDER BY expires_us LIMIT ?", at, min(n, pieceFamilies))
 		},
