@@ -242,15 +242,16 @@ func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
 }
 
 // Prune implements storage.Pruner. Entries never outlive their own expiry, but deleting a family
-// revokes its access tokens. So if Prune deleted anything, everything is removed from the cache.
+// revokes its access tokens. So if Prune deleted anything, everything is removed from the cache. It
+// revokes no signed token, so the deny set stays as it is.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	all := []Change{{All: true}}
 	if err := s.later(ctx, all); err != nil {
 		return 0, err
 	}
 	n, err := s.base.Prune(ctx, now, limit)
-	if n > 0 || err != nil {
-		s.apply(ctx, all)
+	if (n > 0 || err != nil) && !s.pendingIn(ctx) {
+		s.flush()
 	}
 	return n, err
 }
