@@ -106,6 +106,7 @@ func newDenied(s *Store, o *DenySet) (*denied, error) {
 	case d.offset < 0 || d.offset > time.Minute:
 		return nil, fmt.Errorf("cached: New: DenySet.ClockOffset %v out of range (0 to 1m)", d.offset)
 	}
+	d.lifetime = (d.lifetime + time.Second - 1).Truncate(time.Second) // tokens have whole seconds
 	d.set = recent.New(d.limit)
 	d.asked.Store(1)
 	d.accepted.Store(int64(storage.NoTokenLimit))
