@@ -46,6 +46,11 @@ func (c *counting) UserByID(ctx context.Context, id string) (storage.User, error
 	return c.Store.UserByID(ctx, id)
 }
 
+func (c *counting) SignedAccessStatus(ctx context.Context, client, family, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
+	c.n.Add(1)
+	return c.Store.SignedAccessStatus(ctx, client, family, subject, keys)
+}
+
 func (c *counting) RevokedSince(ctx context.Context, since time.Time, limit int, f func(storage.Revocation)) error {
 	var all []storage.Revocation
 	err := c.Store.RevokedSince(ctx, since, limit, func(r storage.Revocation) { all = append(all, r) })
