@@ -80,6 +80,11 @@ func newDenyReplica(t *testing.T, db *gormstore.Store, courier string) *denyRepl
 	running.Go(func() { _ = r.Run(ctx) })
 	r.stop = sync.OnceFunc(func() { stop(); running.Wait() })
 	t.Cleanup(r.stop)
+	defer func() {
+		if t.Failed() {
+			t.Logf("%+v, %+v", r.DenySet(), r.Freshness())
+		}
+	}()
 	until(t, "the set is in use", func() bool { return r.DenySet().Used })
 	return r
 }
