@@ -101,7 +101,7 @@ var rules = []rule{
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/redistest", []string{"internal/servertest", goRedis, xxhash, atomic, xsys}},
 	{"internal/servertest", nil},
-	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/recent", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/faults", []string{anything}}, // a program
 	{"internal/faults/history", []string{"github.com/anishathalye/porcupine"}},
 	{"internal/faults/proxy", nil},

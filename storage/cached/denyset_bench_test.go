@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func withSet(b *testing.B, base *counting, n int, opts *cached.Options) *cached.
 	go func() { defer close(ended); _ = s.Run(ctx) }()
 	b.Cleanup(func() { stop(); <-ended })
 	for !s.DenySet().Used {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	for i := range n {
 		s.InvalidateSubject(fmt.Sprint("revoked ", i))
