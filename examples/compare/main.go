@@ -34,6 +34,7 @@ type config struct {
 	Drain                                 time.Duration // between SIGTERM and the last new request
 	Replicas                              int           // servers that share RedisURL
 	Cache                                 time.Duration
+	DenySet                               bool
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration
 	JWTAlgorithm                          jose.Algorithm // "": EdDSA, or what the database's key is for
 	Gateway                               proxy.Dialect  // of /forward-auth
@@ -120,6 +121,7 @@ func parseFlags(args []string) (*config, error) {
 	cache := fs.String("cache", "30s", "how long a verified lookup may be kept, or off")
 	fs.StringVar(&cfg.ListenDB, "listen-db", "", "the PostgreSQL server's own URL, for LISTEN where -db goes through a pooler")
 	fs.StringVar(&cfg.Courier, "courier", gormstore.CourierNotify, "how replicas over PostgreSQL learn of each other's changes: notify or outbox, the latter also through any pooler")
+	fs.BoolVar(&cfg.DenySet, "deny-set", true, "with -db postgres://… and a cache: keep what was revoked recently in memory, so that a JWT is checked without a query of its own")
 	fs.StringVar(&cfg.RedisURL, "redis", "", "redis://…, with -db postgres://… only: limits, used DPoP proofs and the content of sessions, for all servers over the database")
 	fs.IntVar(&cfg.Replicas, "replicas", 4, "number of servers that share -redis, until the database has counted them: while Redis is gone, each has that part of the limits")
 	fs.DurationVar(&cfg.Drain, "drain", 0, "how long to serve after SIGTERM while /healthz answers 503, until a load balancer has noticed")

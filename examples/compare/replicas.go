@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/bus"
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -22,6 +23,9 @@ func keep(ctx context.Context, cfg *config, db cached.Base) (*cached.Store, erro
 			return nil, err
 		}
 		opts.Courier = plant(courier)
+		if cfg.DenySet && cfg.AccessTTL <= storage.MaxTokenLifetime {
+			opts.DenySet = &cached.DenySet{Lifetime: cfg.AccessTTL}
+		}
 	}
 	store, err := cached.New(db, opts)
 	if err != nil || opts.Courier == nil {

@@ -64,7 +64,7 @@ var rules = []rule{
 	{"storage", nil},
 	{"storage/bus", []string{"storage"}},
 	{"storage/memory", []string{"storage"}},
-	{"storage/cached", []string{"storage", "storage/bus", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network"}},
+	{"storage/cached", []string{"storage", "storage/bus", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/recent"}},
 	{"storage/redisstore", []string{"storage", goRedis, xxhash, atomic, xsys}},
 	{"storage/storagetest", []string{"storage"}},
 	{"storage/gormstore", []string{"storage", "storage/bus", gorm, inflect, xtext}},
@@ -91,6 +91,7 @@ var rules = []rule{
 	{"internal/bounded", nil},
 	{"internal/elapsed", nil},
 	{"internal/rate", nil},
+	{"internal/recent", nil},
 	{"internal/flight", nil},
 	{"internal/flood", []string{"internal/network", "storage"}},
 	{"internal/network", nil},
@@ -100,7 +101,7 @@ var rules = []rule{
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/redistest", []string{"internal/servertest", goRedis, xxhash, atomic, xsys}},
 	{"internal/servertest", nil},
-	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/recent", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/faults", []string{anything}}, // a program
 	{"internal/faults/balanced", nil},       // tests only
 	{"internal/faults/history", []string{"github.com/anishathalye/porcupine"}},

@@ -23,7 +23,7 @@ var (
 	addColumn   = regexp.MustCompile(`^ALTER TABLE (\w+) ADD COLUMN (\w+) (.*)$`)
 	createIndex = regexp.MustCompile(`^CREATE (UNIQUE )?INDEX \w+ ON (\w+) (.*)$`)
 	ownRecord   = regexp.MustCompile(`^INSERT INTO vestibule_migrations `)
-	noTable     = regexp.MustCompile(`^(CREATE FUNCTION|CREATE (CONSTRAINT )?TRIGGER|DO \$\$|ALTER TABLE \w+ ENABLE ALWAYS TRIGGER|LOCK TABLE|INSERT INTO vestibule_bus) ?`)
+	noTable     = regexp.MustCompile(`^(CREATE (OR REPLACE )?FUNCTION|CREATE (CONSTRAINT )?TRIGGER|DO \$\$|ALTER TABLE \w+ ENABLE ALWAYS TRIGGER|LOCK TABLE|INSERT INTO vestibule_(bus|changes)) ?`)
 	comments    = regexp.MustCompile(`(?m)--.*$`)
 )
 

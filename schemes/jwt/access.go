@@ -37,7 +37,8 @@ type Access struct {
 	// Claims are all claims, including the application's own.
 	Claims jose.Claims
 
-	keys storage.BlockKeys
+	keys   storage.BlockKeys
+	issued storage.IssuedToken // the same for the deny set of a store
 }
 
 // read returns the claims of RFC 9068 and of this package from a verified token.
@@ -100,6 +101,7 @@ func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
 		SID:     storage.BlockKeyOf(storage.BlockSID, sidIssuer, a.Family),
 		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, reg.Subject),
 	}
+	a.issued = storage.IssuedToken{Subject: a.Subject, Keys: a.keys, Lifetime: a.Expires.Sub(a.Issued)}
 	return a, nil
 }
 

@@ -53,7 +53,10 @@ const NoGrace time.Duration = -1
 
 // Options configure a [Scheme]. nil means the defaults.
 type Options struct {
-	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes.
+	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes. Set more
+	// only for an audience that this scheme alone verifies, over stores with a deny set
+	// (cached.DenySet): a service that verifies tokens with the published keys alone accepts a revoked
+	// token until it expires. With a deny set, AccessTTL is at most its Lifetime.
 	AccessTTL time.Duration
 	// RefreshTTL is the lifetime of a refresh token until it is used, at least one second. 0 means
 	// 24 hours.
@@ -76,7 +79,8 @@ type Options struct {
 	Leeway time.Duration
 	// Stateless takes identities from the claims and does not load the account. The roles are the
 	// roles at the last refresh, and a disabled account stays valid until its access token expires.
-	// The blocklist and the epoch are still checked.
+	// The blocklist and the epoch are still checked. If the store has a deny set (cached.DenySet),
+	// most tokens need no query. For the other tokens the account is loaded, and its roles are used.
 	Stateless bool
 	// SignedRefresh makes refresh tokens JWTs too, like simplejwt. Like opaque refresh tokens, they
 	// can be used only once.
@@ -119,7 +123,8 @@ type Scheme struct {
 	*Verifier
 	store   Store
 	keys    Keys
-	perms   storage.Permissions // nil: the store has none
+	perms   storage.Permissions     // nil: the store has none
+	recent  storage.UnchangedTokens // nil: the store has no deny set
 	opts    Options
 	format  credential.Format // for opaque refresh tokens
 	rotator *rotation.Rotator
@@ -170,6 +175,11 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	s := &Scheme{Verifier: v, store: store, keys: keys, opts: o, purpose: rotation.PurposeOf("jwt", issuer, audience)}
 	v.accounts = storage.AccountStoreOf(store)
 	s.perms, _ = store.(storage.Permissions)
+	if s.recent = storage.UnchangedTokensOf(store); s.recent != nil {
+		if most, _ := s.recent.TokenLifetime(); o.AccessTTL > most {
+			return nil, fmt.Errorf("jwt: New: AccessTTL %v exceeds the lifetime of the store's deny set (%v; set cached.DenySet.Lifetime in every process first)", o.AccessTTL, most)
+		}
+	}
 	if err := o.Login.Check(nameField); err != nil {
 		return nil, fmt.Errorf("jwt: New: %w", err)
 	}
@@ -227,71 +237,3 @@ func defaults(o *Options) {
 // Pattern returns a regular expression (RE2) that matches the scheme's opaque refresh tokens. Use
 // it in secret scanners.
 func (s *Scheme) Pattern() string { return s.format.Pattern() }
-
-// loaded checks a token and loads its account, with one query.
-func (s *Scheme) loaded(ctx context.Context, k *known) error {
-	a := k.access
-	u, st, err := s.store.TokenStatusWithUser(ctx, a.Subject, a.keys)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return s.invalid.WithCause(err)
-	case err != nil:
-		return err
-	case !u.Active:
-		return s.invalid.WithCause(credential.ErrDisabled)
-	}
-	if err := s.stands(a, st); err != nil {
-		return err
-	}
-	if err := s.used(ctx, a); err != nil {
-		return err
-	}
-	var account *storage.Account
-	if k.identity.Delegated() { // no roles, and only permissions to which a scope is mapped
-		account = u.WithScopedPermissions(s.perms)
-	} else {
-		k.identity.Roles = u.Roles
-		account = u.WithPermissions(s.perms)
-	}
-	if s.opts.User == nil {
-		k.identity.User, k.lease = account, u.LeaseOf(s.store)
-		return nil
-	}
-	k.identity.User, err = audit.Call("jwt.Options.User", func() (authn.User, error) { return s.opts.User(ctx, account.Clone()) })
-	return err
-}
-
-// stateless checks a token without loading its account.
-func (s *Scheme) stateless(ctx context.Context, k *known) error {
-	a := k.access
-	st, err := s.store.TokenStatusOf(ctx, a.Subject, a.keys)
-	if err != nil {
-		return err
-	}
-	if err := s.stands(a, st); err != nil {
-		return err
-	}
-	k.identity.Roles = k.own.Roles
-	return s.used(ctx, a)
-}
-
-func (s *Scheme) stands(a *Access, st storage.TokenStatus) error {
-	switch {
-	case st.Blocked:
-		return s.invalid.WithCause(errBlocked)
-	case st.Epoch != a.Version:
-		return s.invalid.WithCause(credential.ErrEpoch)
-	}
-	return nil
-}
-
-// used reports the use of an access token. Its time is in whole seconds, rounded down.
-func (s *Scheme) used(ctx context.Context, a *Access) error {
-	if !s.opts.CloseGraceOnUse {
-		return nil
-	}
-	if authn.Explained(ctx) {
-		return nil
-	}
-	return s.rotator.Used(ctx, a.Family, a.Issued.Add(time.Second), s.opts.Clock())
-}

@@ -75,7 +75,8 @@ type Scheme struct {
 	issuer  string
 	mark    string // of the issuer, in the IDs of its tokens
 	store   Store
-	perms   storage.Permissions // nil if the store has none
+	perms   storage.Permissions     // nil if the store has none
+	recent  storage.UnchangedTokens // nil if the store has no deny set
 	opts    Options
 	clock   func() time.Time // Options.Clock; nil means the system clock
 	rotator *rotation.Rotator
@@ -135,6 +136,7 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	}
 	s.opts = o
 	s.perms, _ = store.(storage.Permissions)
+	s.recent = storage.UnchangedTokensOf(store)
 	s.invalid = authn.AuthenticationFailed("Invalid token.")
 	s.invalid.Code = "invalid_token"
 	s.unrecognized = authn.Unrecognized(s.invalid.WithCause(errors.New("not in the format of a token")))

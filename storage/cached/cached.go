@@ -117,6 +117,10 @@ type Options struct {
 	// Timeout limits a lookup in the store; 0 means 5 seconds. A lookup does not end with the
 	// request that began it, because other requests wait for its result.
 	Timeout time.Duration
+	// DenySet accepts signed access tokens without a query unless something that they depend on was
+	// revoked recently. It requires a store that implements storage.Revocations, such as gormstore, and
+	// a running Store.Run. Nil means none.
+	DenySet *DenySet
 	// Skip lists kinds that are not cached. For example, skip Sessions if several processes run
 	// without Tell: otherwise a process can read session data that is up to TTL old, although
 	// another process changed it.
@@ -155,6 +159,9 @@ type Store struct {
 	clock           func() time.Time // for the expiry of credentials
 	elapsed         *elapsed.Clock   // for the age of entries
 	follow          *following       // nil without a courier
+	denied          *denied          // nil without a deny set
+	logger          *slog.Logger
+	running         atomic.Bool // Run
 
 	bypass atomic.Bool
 	seed   maphash.Seed
@@ -199,7 +206,7 @@ func New(base Base, opts *Options) (*Store, error) {
 	orElse(&o.UnknownPerNet, 1000)
 	s := &Store{
 		base: base, ttl: o.TTL, unknownTTL: o.UnknownTTL, timeout: o.Timeout, tell: o.Tell,
-		clock: o.Clock, elapsed: elapsed.New(o.Clock), seed: maphash.MakeSeed(),
+		clock: o.Clock, elapsed: elapsed.New(o.Clock), seed: maphash.MakeSeed(), logger: o.Logger,
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -212,6 +219,9 @@ func New(base Base, opts *Options) (*Store, error) {
 	}
 	var err error
 	if s.follow, err = newFollowing(&o, base); err != nil {
+		return nil, err
+	}
+	if s.denied, err = newDenied(s, o.DenySet); err != nil {
 		return nil, err
 	}
 	s.flood = flood.New(o.UnknownRate, o.UnknownPerNet)

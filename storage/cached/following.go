@@ -30,9 +30,8 @@ type following struct {
 	slots   *slots
 	logger  *slog.Logger
 
-	delivered [kinds]bool // the courier delivers the changes of the kind's store
-	accounts  atomic.Bool // and those of the account table
-	running   atomic.Bool
+	delivered [kinds]bool           // the courier delivers the changes of the kind's store
+	accounts  atomic.Bool           // and those of the account table
 	fault     atomic.Pointer[error] // the last error of the courier
 
 	lost, lookups, refused, served atomic.Uint64

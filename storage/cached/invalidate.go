@@ -81,6 +81,9 @@ func (s *Store) InvalidateKey(k Key) {
 		return
 	}
 	s.raise(s.stripeOfKey(&k))
+	if k.Kind == Blocks {
+		s.denied.addBlock(k.Digest)
+	}
 	sh := s.shard(&k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -90,10 +93,19 @@ func (s *Store) InvalidateKey(k Key) {
 
 // InvalidateSubject implements [Invalidator]. It takes constant time, however many records the
 // subject has.
-func (s *Store) InvalidateSubject(subject string) { s.raise(s.stripeOfSubject(subject)) }
+func (s *Store) InvalidateSubject(subject string) {
+	s.raise(s.stripeOfSubject(subject))
+	s.denied.addSubject(subject)
+}
 
 // FlushAll implements [Invalidator].
 func (s *Store) FlushAll() {
+	s.flush()
+	s.denied.reload()
+}
+
+// flush removes all records, but the deny set stays in use.
+func (s *Store) flush() {
 	for n := s.seq.Add(1); ; {
 		old := s.flushed.Load()
 		if old >= n || s.flushed.CompareAndSwap(old, n) {
@@ -235,10 +247,15 @@ func (s *Store) later(ctx context.Context, changes []Change) error {
 	return nil
 }
 
+// pendingIn reports whether ctx's transaction applies changes at its end.
+func (s *Store) pendingIn(ctx context.Context) bool {
+	return s.base.InTransaction(ctx) && s.pending(ctx).open()
+}
+
 // apply applies changes, unless ctx's transaction does so at its end. If that transaction has
 // already ended, apply applies them itself.
 func (s *Store) apply(ctx context.Context, changes []Change) {
-	if s.base.InTransaction(ctx) && s.pending(ctx).open() {
+	if s.pendingIn(ctx) {
 		return
 	}
 	for _, c := range changes {

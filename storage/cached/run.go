@@ -20,26 +20,35 @@ const (
 	maxPause = 5 * time.Second
 )
 
-// Run follows Options.Courier until ctx ends, and returns the error of ctx. While it does not run, or
-// the courier cannot connect, each lookup queries the store. Run reconnects automatically and logs
+// Run follows Options.Courier until ctx ends, and returns the error of ctx. It also keeps
+// Options.DenySet current, with or without a courier. While it does not run, or the courier cannot
+// connect, each lookup queries the store. Run reconnects automatically and logs
 // each change between the two states once.
 //
 // Call it once, in a goroutine of its own, before the server starts to listen:
 //
 //	go store.Run(ctx)
 //
-// If there is no courier, or if Run is running already, it immediately returns another error.
+// If there is neither a courier nor a deny set, or if Run is running already, it immediately returns
+// another error.
 func (s *Store) Run(ctx context.Context) error {
 	f := s.follow
-	if f == nil {
-		return errors.New("cached: Run: Options.Courier is not set")
+	if f == nil && s.denied == nil {
+		return errors.New("cached: Run: neither Options.Courier nor Options.DenySet is set")
 	}
-	if !f.running.CompareAndSwap(false, true) {
+	if !s.running.CompareAndSwap(false, true) {
 		return errors.New("cached: Run: already running")
 	}
-	defer f.running.Store(false)
+	defer s.running.Store(false)
+	if f == nil {
+		s.denied.run(ctx, s.logger)
+		return ctx.Err()
+	}
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
+	if s.denied != nil {
+		watch.Go(func() { s.denied.run(watching, s.logger) })
+	}
 	watch.Go(func() { f.watch(watching) })
 	if a, ok := f.courier.(bus.Announcer); ok {
 		watch.Go(func() { announce(watching, a) })

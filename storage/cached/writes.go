@@ -244,14 +244,15 @@ func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
 // Prune implements storage.Pruner. If it deleted anything, everything is removed from the cache:
 // deleting an expired family also revokes its access tokens, which can be cached. Other entries
 // never outlive their own expiry.
+// Prune revokes no signed token, so the deny set stays as it is.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	all := []Change{{All: true}}
 	if err := s.later(ctx, all); err != nil {
 		return 0, err
 	}
 	n, err := s.base.Prune(ctx, now, limit)
-	if n > 0 || err != nil {
-		s.apply(ctx, all)
+	if (n > 0 || err != nil) && !s.pendingIn(ctx) {
+		s.flush()
 	}
 	return n, err
 }

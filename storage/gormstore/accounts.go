@@ -108,7 +108,18 @@ func (s *Store) SetRoles(ctx context.Context, id string, roles ...string) error 
 	if err := storage.CheckRoles(roles); err != nil {
 		return err
 	}
-	return s.change(ctx, s.q.setRoles, "roles", id, strings.Join(roles, ","), id)
+	set := func(ctx context.Context) error {
+		return s.change(ctx, s.q.setRoles, "roles", id, strings.Join(roles, ","), id)
+	}
+	if s.dialect == postgres && s.users.own { // a trigger records it
+		return set(ctx)
+	}
+	return s.atomically(ctx, func(ctx context.Context) error {
+		if err := set(ctx); err != nil {
+			return err
+		}
+		return s.recordChange(ctx, changedSubject, id)
+	})
 }
 
 // DeleteUser implements storage.Accounts.

@@ -4,30 +4,53 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-const block = "INSERT INTO vestibule_blocklist (block_key, until_us) VALUES (?, ?) ON CONFLICT (block_key)" +
-	" DO UPDATE SET until_us = EXCLUDED.until_us WHERE vestibule_blocklist.until_us < EXCLUDED.until_us"
+// block extends until if tokens of a longer lifetime are being issued (RecordTokenLifetime), because
+// the caller may belong to a process that issues shorter ones.
+const block = "INSERT INTO vestibule_blocklist (block_key, until_us) SELECT {key}, COALESCE((SELECT {greatest}({until}, MAX(lifetime_us) + {now}) FROM vestibule_token_lifetimes), {until})" +
+	" WHERE TRUE ON CONFLICT (block_key) DO UPDATE SET until_us = EXCLUDED.until_us WHERE vestibule_blocklist.until_us < EXCLUDED.until_us"
+
+// newBlock returns the statement with the parameters key, until, until and, if the store has a clock,
+// its time between them.
+func newBlock(d dialect, clock bool) string {
+	greatest, now := "MAX", d.typed("?", "BIGINT")
+	if d == postgres {
+		greatest = "GREATEST"
+	}
+	if !clock {
+		now = serverNow
+	}
+	return d.bind(strings.NewReplacer("{key}", d.typed("?", "BYTEA"), "{greatest}", greatest, "{until}", d.typed("?", "BIGINT"), "{now}", now).Replace(block))
+}
 
 // Block implements storage.Blocklist. It inserts the keys in sorted order, so that concurrent calls
 // cannot deadlock.
 func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.BlockKey) error {
 	keys = slices.DeleteFunc(slices.Clone(keys), storage.BlockKey.IsZero)
 	slices.SortFunc(keys, func(a, b storage.BlockKey) int { return bytes.Compare(a[:], b[:]) })
-	query, at := s.dialect.bind(block), until.UnixMicro()
+	at := until.UnixMicro()
+	one := func(ctx context.Context, k storage.BlockKey) error {
+		args := []any{k[:], at, at}
+		if s.now != nil {
+			args = []any{k[:], at, s.now().UnixMicro(), at}
+		}
+		_, err := s.exec(ctx, s.q.block, args...)
+		return err
+	}
 	switch len(keys) {
 	case 0:
 		return nil
 	case 1:
-		_, err := s.exec(ctx, query, keys[0][:], at)
-		return err
+		return one(ctx, keys[0])
 	}
 	return s.atomically(ctx, func(ctx context.Context) error {
 		for _, k := range slices.Compact(keys) {
-			if _, err := s.exec(ctx, query, k[:], at); err != nil {
+			if err := one(ctx, k); err != nil {
 				return err
 			}
 		}

@@ -174,6 +174,9 @@ func (s *Store) changeClient(ctx context.Context, id string, change func(was sto
 			if _, err := s.exec(ctx, s.dialect.bind(updateClient), append(values, revoked, id)...); err != nil {
 				return false, err
 			}
+			if err := s.changedClient(ctx, id, was.Disabled || c.Disabled); err != nil {
+				return false, err
+			}
 			switch {
 			case c.Disabled:
 				return more(s.clearClient(ctx, id, 1))
@@ -192,6 +195,15 @@ func (s *Store) changeClient(ctx context.Context, id string, change func(was sto
 			return err
 		}
 	}
+}
+
+// changedClient records that a client was disabled, enabled or deleted. With PostgreSQL a trigger
+// does.
+func (s *Store) changedClient(ctx context.Context, id string, changed bool) error {
+	if !changed || s.dialect == postgres {
+		return nil
+	}
+	return s.recordChange(ctx, changedClient, id)
 }
 
 // lockClient returns the client and locks its row until the transaction ends.
@@ -239,6 +251,9 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 			case n == 0:
 				return storage.ErrNotFound
 			}
+			if err := s.changedClient(ctx, id, true); err != nil {
+				return err
+			}
 			return s.clearClient(ctx, id, 1)
 		})
 		if !errors.Is(err, errMore) {
@@ -247,7 +262,13 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		if s.tx(ctx) != nil { // the caller's transaction must remove everything
 			return s.clearClient(ctx, id, allPieces)
 		}
-		if _, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_clients SET disabled = TRUE WHERE id = ?"), id); err != nil {
+		disable := func(ctx context.Context) error {
+			if _, err := s.exec(ctx, s.dialect.bind("UPDATE vestibule_clients SET disabled = TRUE WHERE id = ?"), id); err != nil {
+				return err
+			}
+			return s.changedClient(ctx, id, true)
+		}
+		if err := s.atomically(ctx, disable); err != nil {
 			return err
 		}
 		for errors.Is(err, errMore) {

@@ -165,6 +165,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		canon: o.Canonical, logger: o.Logger, opened: time.Now(), servers: o.ServerChanges,
 	}
 	s.short.name()
+	s.q.block = newBlock(d, o.Clock != nil)
 	for h, query := range map[*hot]string{
 		&s.tokenByDigest: s.q.tokenByDigest, &s.credentialByDigest: s.q.credentialByDigest, &s.sessionByDigest: s.q.sessionByDigest,
 		&s.accessByDigest: s.q.accessByDigest, &s.signedAccess: s.q.signedAccess, &s.standing: s.q.standing, &s.userStanding: s.q.userStanding, &s.userByID: s.q.userByID,

@@ -66,11 +66,12 @@ func TestResourcesOfEarlierVersions(t *testing.T) {
 			if kind == "sqlite" {
 				bus = nil
 			} else {
-				for _, f := range []string{"row()", "gone()", "account()", "number()", "tell(TEXT)", "block(TEXT, TEXT)"} {
+				for _, f := range []string{"row()", "gone()", "account()", "number()", "tell(TEXT)", "block(TEXT, TEXT)", "changed(TEXT, TEXT)"} {
 					bus = append(bus, "DROP FUNCTION vestibule_bus_"+f+" CASCADE") // and the triggers
 				}
 			}
 			row := `INSERT INTO vestibule_clients (id, name, method, password, native, trusted, disabled, lists, created_us) VALUES ('old', '', 'none', '', FALSE, FALSE, FALSE, '{"audiences":["https://api.example"]}', 0)`
+			bus = append(bus, "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch")
 			for _, sql := range append(bus,
 				drop, "ALTER TABLE vestibule_clients DROP COLUMN revoked_us", "ALTER TABLE vestibule_device_tokens DROP COLUMN purpose", "ALTER TABLE vestibule_device_tokens DROP COLUMN data",
 				"DROP INDEX vestibule_codes_open", "DROP INDEX vestibule_refresh_tokens_answer", "DROP INDEX vestibule_families_live", "ALTER TABLE vestibule_refresh_tokens DROP COLUMN nth",

@@ -90,7 +90,7 @@ func TestMigrationCut(t *testing.T) {
 		after bool
 	}{
 		{"pg_advisory_xact_lock(78", false}, {"INSERT INTO vestibule_locks", true}, {"SET LOCAL lock_timeout", false},
-		{"vestibule_bus_pending (", true}, {"c.reloptions", false}, {"(18, 'locks'", true}, {"COMMIT\x00", false}, {"COMMIT\x00", true},
+		{"vestibule_bus_pending (", true}, {"c.reloptions", false}, {"(18, 'replicas'", true}, {"COMMIT\x00", false}, {"COMMIT\x00", true},
 	} {
 		t.Run(fmt.Sprintf("attack_226/%s after %t", strings.Trim(x.at, "\x00 "), x.after), func(t *testing.T) {
 			url := pgtest.URL(t)

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -20,13 +21,14 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 	at := now.UnixMicro()
 	// Each function returns more = false if no expired records are left.
 	type batch func(ctx context.Context, n int) (removed int, more bool, err error)
-	drop := func(table, key, until, where string) batch {
+	dropAt := func(at int64, table, key, until, where string) batch {
 		query := s.dialect.expired(table, key, until, where, "DELETE FROM "+table)
 		return func(ctx context.Context, n int) (int, bool, error) {
 			removed, err := s.exec(ctx, query, at, n)
 			return int(removed), removed > 0, err // there may be fewer because another caller removed some
 		}
 	}
+	drop := func(table, key, until, where string) batch { return dropAt(at, table, key, until, where) }
 	erase := s.dialect.expired("vestibule_refresh_tokens", "digest", "sealed_until_us", "sealed_until_us <> 0",
 		"UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0")
 	total := 0
@@ -43,6 +45,8 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		drop("vestibule_device_grants", "digest", "expires_us", "TRUE"),
 		drop("vestibule_tries", "name", "until_us", "TRUE"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
+		drop("vestibule_token_lifetimes", "lifetime_us", fmt.Sprintf("used_us + lifetime_us + %d", margin), "TRUE"),
+		dropAt(at-forgetChanges, "vestibule_changes", "(kind, id)", "us", "kind <> 'since'"),
 		func(ctx context.Context, n int) (int, bool, error) {
 			return s.pruneFamilies(ctx, at, min(n, pieceFamilies))
 		},

@@ -22,6 +22,7 @@ type queries struct {
 	sessionByID, listFamiliesOf, familyByID     string
 	countFamilies                               string
 	countSessions, countCredentials             string
+	block                                       string
 }
 
 func newQueries(d dialect, u *userSQL) queries {

@@ -153,6 +153,8 @@ var tables = []struct{ name, columns string }{
 	{"vestibule_permissions", "subject, permission"},
 	{"vestibule_group_members", "subject, group_name"},
 	{"vestibule_group_permissions", "group_name, permission"},
+	{"vestibule_token_lifetimes", "lifetime_us, used_us"},
+	{"vestibule_changes", "kind, id, us"},
 }
 
 func (s *Store) selectable(ctx context.Context, columns, from string) error {

@@ -21,7 +21,7 @@ func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.Bloc
 }
 
 func (s *Store) block(t *tx, until time.Time, k storage.BlockKey) {
-	at := until.UnixMicro()
+	at := s.atLeast(until).UnixMicro()
 	if had, ok := s.blocked[k]; k.IsZero() || ok && had >= at {
 		return
 	}

@@ -87,6 +87,7 @@ func (s *Store) changeClient(ctx context.Context, id string, change func(old sto
 		if old.Disabled || c.Disabled {
 			c.Revoked = time.UnixMicro(max(old.Epoch()+1, s.now().UnixMicro())).UTC()
 			s.clearClient(t, c.ID)
+			s.note(t, changed{client: c.ID})
 		}
 		put(t, s.clients, c.ID, copyClient(c))
 		return nil
@@ -101,6 +102,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 		}
 		drop(t, s.clients, id)
 		s.clearClient(t, id)
+		s.note(t, changed{client: id})
 		return nil
 	})
 }

@@ -80,6 +80,8 @@ type Store struct {
 	userCodes    map[storage.MAC]storage.Digest // device codes by user code
 	tries        map[storage.MAC]tries
 	consents     map[consentID]storage.Consent
+	changes      map[changed]time.Time
+	lifetimes    map[time.Duration]time.Time // of tokens; when they were last issued
 	sweeps       sweeps
 }
 
@@ -126,6 +128,8 @@ func New(opts *Options) *Store {
 		userCodes:    make(map[storage.MAC]storage.Digest),
 		tries:        make(map[storage.MAC]tries),
 		consents:     make(map[consentID]storage.Consent),
+		changes:      make(map[changed]time.Time),
+		lifetimes:    make(map[time.Duration]time.Time),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

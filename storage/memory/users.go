@@ -142,7 +142,8 @@ func (s *Store) SetRoles(ctx context.Context, id string, roles ...string) error 
 	if err := storage.CheckRoles(roles); err != nil {
 		return err
 	}
-	return s.change(ctx, id, func(_ *tx, u *storage.User) error {
+	return s.change(ctx, id, func(t *tx, u *storage.User) error {
+		s.note(t, changed{subject: id})
 		u.Roles = slices.Clone(roles)
 		return nil
 	})

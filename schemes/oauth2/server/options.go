@@ -47,7 +47,9 @@ type ChosenSecrets struct {
 // default.
 type Lifetimes struct {
 	// AccessTTL is the lifetime of an access token, at least 1 second; 0 means one hour. A token
-	// can be revoked earlier.
+	// can be revoked earlier. A service that verifies signed tokens without this store accepts revoked
+	// ones until they expire, so use 5 minutes there. Over a store with a deny set (cached.DenySet),
+	// signed tokens live at most its Lifetime.
 	AccessTTL time.Duration
 	// CodeTTL is how long an authorization code can be exchanged, 1 second to 10 minutes; 0 means
 	// one minute.

@@ -88,6 +88,11 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 	if err := o.check(s.apiOpts); err != nil {
 		return nil, err
 	}
+	if recent := storage.UnchangedTokensOf(store); recent != nil && s.apiOpts.SignedAccess != nil {
+		if most, _ := recent.TokenLifetime(); o.AccessTTL > most {
+			return nil, fmt.Errorf("server: New: AccessTTL %v of signed tokens exceeds the lifetime of the store's deny set (%v; set cached.DenySet.Lifetime in every process first)", o.AccessTTL, most)
+		}
+	}
 	s.scopes = slices.Sorted(maps.Keys(o.Scopes))
 	u, err := url.Parse(s.issuer)
 	if err != nil {
