@@ -232,7 +232,13 @@ func (s *Store) TokenUnchanged(ctx context.Context, t *storage.IssuedToken) bool
 }
 
 func (s *Store) unchangedToken(ctx context.Context, t *storage.IssuedToken, now elapsed.Instant) bool {
-	return s.denied != nil && !s.direct(ctx, Standings) && s.denied.unchanged(t, now)
+	return s.denied != nil && s.mayKnow(ctx) && s.denied.unchanged(t, now)
+}
+
+// mayKnow reports whether a request can use the set: it must not in a transaction, which may have
+// changed something. Options.Skip is about records.
+func (s *Store) mayKnow(ctx context.Context) bool {
+	return !s.bypass.Load() && !s.base.InTransaction(ctx)
 }
 
 // accountsTold reports whether changes of accounts reach the set, by whichever program.

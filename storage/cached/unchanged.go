@@ -51,7 +51,7 @@ func (l *tokenLease) unchanged(ctx context.Context, now elapsed.Instant) bool {
 	changes := d.set.Changes() + 1 // before the names
 	if l.seen.Load() == changes {  // nothing was added since
 		_, ok := d.usable(now)
-		return ok && int64(l.token.Lifetime) <= d.accepted.Load() && !l.s.direct(ctx, Standings)
+		return ok && int64(l.token.Lifetime) <= d.accepted.Load() && l.s.mayKnow(ctx)
 	}
 	if !l.s.unchangedToken(ctx, &l.token, now) {
 		return false
