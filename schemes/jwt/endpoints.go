@@ -151,18 +151,22 @@ func (s *Scheme) Logout() http.Handler {
 // end revokes the family of an access token. The family of a sliding token is not stored, and a
 // family may have been pruned; then the token is blocked until it expires.
 func (s *Scheme) end(r *http.Request, a *Access) error {
-	ctx := r.Context()
+	ctx, until := r.Context(), a.Expires
+	if a.RefreshUntil.After(until) {
+		until = a.RefreshUntil
+	}
+	until = until.Add(2*s.opts.Leeway + time.Minute)
 	if a.Type != TypeSliding && a.Family != "" {
-		err := s.store.EndFamily(ctx, a.Family, s.rotator.BlockUntil())
+		ends := s.rotator.BlockUntil()
+		if ends.Before(until) { // the token is of a time with a longer AccessTTL
+			ends = until
+		}
+		err := s.store.EndFamily(ctx, a.Family, ends)
 		if !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
 	}
-	until := a.Expires
-	if a.RefreshUntil.After(until) {
-		until = a.RefreshUntil
-	}
-	return s.store.Block(ctx, until.Add(2*s.opts.Leeway+time.Minute), a.keys.JTI, a.keys.SID)
+	return s.store.Block(ctx, until, a.keys.JTI, a.keys.SID)
 }
 
 // notLoggedOut logs an error of the store and returns a response that tells the user the

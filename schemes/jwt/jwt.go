@@ -51,12 +51,20 @@ type Store interface {
 // NoGrace, as Options.Grace, disables the grace period.
 const NoGrace time.Duration = -1
 
+// pastTTL is how long access tokens of an earlier AccessTTL are assumed to live. Their revocation is
+// remembered for as long, so that a shorter AccessTTL does not make them valid again.
+const pastTTL = time.Hour
+
 // Options configure a [Scheme]. nil means the defaults.
 type Options struct {
 	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes. Set more
 	// only for an audience that this scheme alone verifies, over stores with a deny set
 	// (cached.DenySet): a service that verifies tokens with the published keys alone accepts a revoked
 	// token until it expires. With a deny set, AccessTTL is at most its Lifetime.
+	//
+	// A revoked token of an earlier AccessTTL of up to an hour stays revoked after you set less. If
+	// AccessTTL was more than an hour, use a deny set, which remembers it. Otherwise a token that is
+	// revoked by its refresh token soon after the change can become valid again until it expires.
 	AccessTTL time.Duration
 	// RefreshTTL is the lifetime of a refresh token until it is used, at least one second. 0 means
 	// 24 hours.
@@ -190,7 +198,7 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	s.rotator, err = rotation.New(store, &rotation.Options{
 		Grace: max(o.Grace, 0), Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Clock: o.Clock,
 		// The longest remaining lifetime of a new token for a verifier whose clock is behind.
-		Block: o.AccessTTL + 2*o.Leeway + time.Minute,
+		Block: max(o.AccessTTL, pastTTL) + 2*o.Leeway + time.Minute,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jwt: New: %w", err)

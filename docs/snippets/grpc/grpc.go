@@ -24,13 +24,29 @@ func (s *server) authenticate(ctx context.Context, method string, md metadata.MD
 		Header: http.Header{"Authorization": md["authorization"]}, Body: http.NoBody,
 	}).WithContext(ctx)
 	ctx, err := s.auth.Authenticate(r)
-	var e *authn.Error
-	if errors.As(err, &e) && e.Status == http.StatusServiceUnavailable {
-		return nil, status.Error(codes.Unavailable, e.Detail)
-	} else if err != nil {
-		return nil, status.Error(codes.Unauthenticated, "invalid credentials")
+	if err != nil {
+		return nil, status.Error(codeOf(err), "not authenticated") // details are for HTTP clients
 	}
 	return ctx, nil // authn.FromContext(ctx) is the caller, anonymous without credentials
+}
+
+// codeOf returns the code for an error of Authenticate. Clients discard their credentials after
+// Unauthenticated, so only a rejected credential has that code.
+func codeOf(err error) codes.Code {
+	var e *authn.Error
+	switch {
+	case !errors.As(err, &e):
+		return codes.Internal
+	case e.Status == http.StatusBadRequest, e.Status == http.StatusUnauthorized:
+		return codes.Unauthenticated
+	case e.Status == http.StatusForbidden:
+		return codes.PermissionDenied
+	case e.Status == http.StatusTooManyRequests:
+		return codes.ResourceExhausted
+	case e.Status == http.StatusServiceUnavailable:
+		return codes.Unavailable
+	}
+	return codes.Internal
 }
 
 // #endregion authenticate

@@ -19,6 +19,12 @@ func TestFourOutcomes(t *testing.T) {
 			return authn.Identity{}, err
 		case text == "down":
 			return authn.Identity{}, errors.New("the database is down")
+		case text == "bug":
+			return authn.Identity{}, &authn.Error{Status: http.StatusInternalServerError}
+		case text == "many":
+			return authn.Identity{}, &authn.Error{Status: http.StatusTooManyRequests}
+		case text == "elsewhere":
+			return authn.Identity{}, &authn.Error{Status: http.StatusForbidden}
 		case text != "good":
 			return authn.Identity{}, authn.AuthenticationFailed("")
 		}
@@ -29,6 +35,7 @@ func TestFourOutcomes(t *testing.T) {
 		subject string
 	}{
 		"": {codes.OK, ""}, "Token good": {codes.OK, "1"}, "Token bad": {codes.Unauthenticated, ""}, "Token down": {codes.Unavailable, ""},
+		"Token bug": {codes.Internal, ""}, "Token many": {codes.ResourceExhausted, ""}, "Token elsewhere": {codes.PermissionDenied, ""},
 	} {
 		md := metadata.MD{}
 		if header != "" {
