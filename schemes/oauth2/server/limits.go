@@ -62,8 +62,7 @@ type Limits struct {
 	//     as high.
 	//   - Each of these clients may authenticate by private_key_jwt MaxPending/8 times immediately,
 	//     and MaxPending/4 times in five minutes. By the client credentials grant, it gets at most
-	//     MaxPending/4 opaque tokens in each Options.AccessTTL, half of them immediately. All such
-	//     clients together get at most MaxPending.
+	//     MaxPending/4 opaque tokens per Options.AccessTTL, and all these clients get MaxPending.
 	//   - The client credentials grants of these clients are also limited by network, for opaque
 	//     and signed tokens: 60 per minute and 600 per hour for an address, 900 and 1,200 per hour
 	//     for the two wider networks.
@@ -218,17 +217,15 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts an authorization code that is issued after the user allowed it on a page. The
-// limit is 600 per hour and user, half of them immediately. Above it, AdmitApproval returns an
-// *oauth2.Error with status 429.
+// AdmitApproval counts an authorization code that a user allowed on a page. The limit per user is
+// 600 per hour, half of them immediately. Above it, it returns an *oauth2.Error with status 429.
 func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
 	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
 }
 
-// AdmitSilent counts an authorization code that is issued without showing the user a page. The limit
-// is 120 per hour, user and client, half of them immediately. Above it, AdmitSilent returns false;
-// then show the page. Any site can make a browser request such codes, so they do not count toward
-// the limit of AdmitApproval.
+// AdmitSilent counts an authorization code that is issued without a page. The limit per user and
+// client is 120 per hour, half of them immediately. Above it, AdmitSilent returns false; then show
+// the page. Any site can make a browser request such codes, so AdmitApproval does not count them.
 func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
 	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
 }
