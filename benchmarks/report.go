@@ -51,8 +51,8 @@ func (r *Results) markdown() string {
 	}
 	p("\n## One prepared request\n")
 	p("A request passes through middleware to a handler that reads the caller. In Vestibule, it passes through a chain of all six schemes")
-	p("and a guard with a scope, which is more work than one parser. Times are multiples of the floor's time. Allocations are those in")
-	p("addition to the floor's. Less is better.\n")
+	p("and a guard with a scope, which is more work than one parser. The floor is described above. Times are multiples")
+	p("of the floor's time. \"+2\" means two allocations more than the floor. Less is better.\n")
 	p("![One prepared request](authenticate.svg)\n")
 	r.tables(p, string(Authenticate), "floor", true)
 	p("## Login, refresh, revocation, authorization\n")

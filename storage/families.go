@@ -19,8 +19,8 @@ type Family struct {
 	Subject string
 	// Client is the OAuth 2.0 client; "" if there is none.
 	Client string
-	// ClientRevoked is Client.Revoked when the client was authenticated. CreateFamily compares it;
-	// stores do not keep it.
+	// ClientRevoked is the value that Client.Revoked had when the client was authenticated.
+	// CreateFamily compares it; stores do not keep it.
 	ClientRevoked time.Time
 	// Scopes, Resource and Confirm (the thumbprint of a DPoP key) limit the family. Nil scopes mean
 	// no limit.

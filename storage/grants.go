@@ -86,8 +86,8 @@ type AccessToken struct {
 	Subject string
 	// Epoch is the epoch of the family.
 	Epoch int64
-	// ClientRevoked is Client.Revoked when the client was authenticated, for a token without a
-	// Family. CreateAccess compares it; stores do not keep it.
+	// ClientRevoked is the value that Client.Revoked had when the client was authenticated, for a
+	// token without a Family. CreateAccess compares it; stores do not keep it.
 	ClientRevoked    time.Time
 	Scopes, Resource []string
 	// Confirm is the thumbprint of a DPoP key; "" for a bearer token.

@@ -69,7 +69,7 @@ var scenarios = []scenario{
 	{name: "an attacker with 300 device cookies of their own account: 10 wrong tries a minute with each, at that account", hours: 0.5, every: 20 * time.Millisecond,
 		before: ownCookies, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", "\x00mallory", s.minted[i%len(s.minted)]...) },
 		check: func(t *testing.T, r results) { everybody(t, r) }},
-	{name: "these cookies at the victim's account", hours: 1, every: 20 * time.Millisecond,
+	{name: "an attacker with the same 300 device cookies, at the victim's account", hours: 1, every: 20 * time.Millisecond,
 		before: ownCookies, try: func(s *sim, i int) { s.wrong("203.0.113.1:1", victim, s.minted[i%len(s.minted)]...) },
 		check: func(t *testing.T, r results) { everybody(t, r); atMost(t, r, 30) }},
 	{name: "for 10 minutes strangers know the password and log in from 100 addresses, with 1,000 cookies; then the owner changes it at the known address", hours: 1, every: 50 * time.Millisecond,
