@@ -62,7 +62,7 @@ func TestKilledSave_attack_462(t *testing.T) {
 	f := newFixture(t)
 	all := f.logInAll()
 	unknown := 0
-	for round := range 6 {
+	for round := range 4 {
 		victim := f.replicas[round%2]
 		f.work(all, victim.kill)
 		for _, b := range all {
