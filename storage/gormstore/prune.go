@@ -21,7 +21,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		query := s.dialect.bind(s.dialect.locking(table, key, ended(key, table, until, where), "DELETE FROM "+table))
 		return func(ctx context.Context, n int) (int, bool, error) {
 			removed, err := s.exec(ctx, query, at, at, n)
-			return int(removed), removed > 0, err // there may be fewer because another caller removed some
+			return s.pruned(table, removed), removed > 0, err // there may be fewer because another caller removed some
 		}
 	}
 	erase := s.dialect.bind(s.dialect.locking("vestibule_refresh_tokens", "digest",
@@ -43,14 +43,16 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		drop("vestibule_tries", "name", "until_us", "TRUE"),
 		drop("vestibule_signing_keys", "(purpose, id)", "expires_us", "expires_us <> 0"),
 		func(ctx context.Context, n int) (int, bool, error) {
-			return s.familyPiece(ctx, "expires_us <= ? ORDER BY expires_us LIMIT ?", at, min(n, pieceFamilies))
+			removed, more, err := s.familyPiece(ctx, "expires_us <= ? ORDER BY expires_us LIMIT ?", at, min(n, pieceFamilies))
+			return s.pruned("vestibule_families", int64(removed)), more, err
 		},
 		func(ctx context.Context, n int) (int, bool, error) {
 			until, ok := s.unusedUntil(at)
 			if !ok {
 				return 0, false, nil
 			}
-			return s.pruneClients(ctx, until, n)
+			removed, more, err := s.pruneClients(ctx, until, n)
+			return s.pruned("vestibule_clients", int64(removed)), more, err
 		},
 		func(ctx context.Context, n int) (int, bool, error) {
 			erased, err := s.exec(ctx, erase, at, at, n)

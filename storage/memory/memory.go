@@ -80,6 +80,7 @@ type Store struct {
 	userCodes    map[storage.MAC]storage.Digest // device codes by user code
 	tries        map[storage.MAC]tries
 	consents     map[consentID]storage.Consent
+	audited      map[string]storage.AuditRecord // by ID
 	sweeps       sweeps
 }
 
@@ -126,6 +127,7 @@ func New(opts *Options) *Store {
 		userCodes:    make(map[storage.MAC]storage.Digest),
 		tries:        make(map[storage.MAC]tries),
 		consents:     make(map[consentID]storage.Consent),
+		audited:      make(map[string]storage.AuditRecord),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock
