@@ -36,6 +36,7 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 	default:
 		stmt, err := h.prepared(ctx, s.sql)
 		if err != nil {
+			s.called(ctx, begun, h.query, err)
 			return err
 		}
 		row = stmt.QueryRowContext(ctx, args...)
