@@ -70,8 +70,21 @@ type audit struct {
 // Live returns the handler of /healthz: 200 if the database answers, else 503. Do not restart a process
 // because its database is down: use it for an alert, or for a probe that tolerates failures for longer
 // than your database takes to fail over.
+//
+// The body has the status, and what is bypassed or in memory.
 func Live(c Checks) http.Handler {
-	return handler(c, func(r *report) bool { return r.healthy })
+	c.Schema, c.Pool, c.Audit = nil, nil, nil
+	return handler(c, func(r *report) bool {
+		if r.healthy {
+			r.Status, r.Store = "ok", ""
+		}
+		for _, word := range []*string{&r.Cache, &r.Limits} {
+			if *word == "ok" {
+				*word = ""
+			}
+		}
+		return r.healthy
+	})
 }
 
 // Ready returns the handler of /readyz: 200 if the process can serve requests, and 503 if the database
