@@ -22,11 +22,11 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 # less often: memory is there.
 SLOW = ./storage/gormstore ./storage/cached ./authn/throttle ./examples/compare ./schemes/oauth2/server ./authn/password
 # Examples that are modules of their own, so that what they import does not reach users.
-MODULES = examples/apikey examples/routers/chi examples/routers/echo examples/routers/gin
+MODULES = contrib/prometheus contrib/otel examples/observability examples/apikey examples/routers/chi examples/routers/echo examples/routers/gin
 GOTEST = GOGC=300 scripts/with-services $(GO) test -timeout 30m -p 4
 
 # Without vet: "make lint" vets the same packages, and CI runs both.
-test: ## all tests, on real SQLite and PostgreSQL, and those of examples/apikey, a module of its own; "make lint" vets
+test: ## all tests, on real SQLite and PostgreSQL, and those of the modules in MODULES; "make lint" vets
 	@test -d "$(VESTIBULE_VECTORS)" || echo "not run (failing if CI is set): tests that read other projects' vectors; VESTIBULE_VECTORS names no folder"
 	{ $(GOTEST) -vet=off $(TESTFLAGS) $(SLOW) ./... && all=0 || all=1; \
 	  for module in $(MODULES); do (cd $$module && $(GO) test -vet=off $(TESTFLAGS) ./...) || all=1; done; [ $$all = 0 ]; } $(TESTOUT)

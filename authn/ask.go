@@ -64,7 +64,9 @@ func (p *plan) askKeeper(l *leaf, r *http.Request, f *found) error {
 		return err
 	}
 	d := digestOf(text)
-	if e := p.table.get(r.Context(), &d, l.Authenticator); e != nil {
+	e := p.table.get(r.Context(), &d, l.Authenticator, f)
+	p.looked(r.Context(), e)
+	if e != nil {
 		if done, err := e.use(r, f); done {
 			return err
 		}
@@ -83,7 +85,12 @@ func (p *plan) askGuessable(l *leaf, r *http.Request, text string, keeps bool, f
 	var e *entry
 	if keeps {
 		if d, keeps = p.guessedDigest(r, text); keeps {
-			e = p.table.get(r.Context(), &d, l.Authenticator)
+			e = p.table.get(r.Context(), &d, l.Authenticator, f)
+		}
+		if e != nil && e.suspended() {
+			p.looked(r.Context(), nil)
+		} else {
+			p.looked(r.Context(), e)
 		}
 	}
 	if e != nil && !e.suspended() {
@@ -120,7 +127,7 @@ func (e *entry) use(r *http.Request, f *found) (done bool, err error) {
 			return !errors.Is(err, ErrAskAgain), err
 		}
 	}
-	f.shared = &e.id
+	f.shared, f.kept = &e.id, true
 	return true, nil
 }
 

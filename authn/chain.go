@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/same"
 )
 
@@ -121,6 +122,8 @@ const nobody = -1
 type found struct {
 	shared *Identity // nil: use own
 	own    *owned    // nil: anonymous
+	kept   bool      // shared was kept from an earlier request
+	at     elapsed.Instant
 }
 
 // renew calls a Renewer with the values that the scheme returned. It returns an error if the

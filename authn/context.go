@@ -33,10 +33,10 @@ func stateFrom(ctx context.Context) *state {
 type state struct {
 	context.Context
 	m       *Middleware
-	id      *Identity   // read by guards; nil: anonymous
-	decided bool        // until then the outer middleware's identity applies
-	own     bool        // its endpoint checks credentials itself: see AdmitOwn
-	taken   atomic.Bool // whether FromContext has used lists
+	id      *Identity     // read by guards; nil: anonymous
+	decided bool          // until then the outer middleware's identity applies
+	own     bool          // its endpoint checks credentials itself: see AdmitOwn
+	flags   atomic.Uint32 // takenFlag, storedFlag
 	lists   [room]string
 	r       http.Request
 }
@@ -113,6 +113,10 @@ func (s *state) Value(key any) any {
 			}
 		}
 		return s.m.proxies.addr(&s.r)
+	case storedKey:
+		if s.m != nil && s.m.sink != nil && !s.decided {
+			return s
+		}
 	}
 	return s.Context.Value(key)
 }
@@ -127,7 +131,7 @@ func (s *state) handOut(id *Identity) {
 	}
 	n, all := len(id.Roles), len(id.Roles)+len(id.Scopes)
 	switch {
-	case all > 0 && all <= room && s.taken.CompareAndSwap(false, true): // the first call
+	case all > 0 && all <= room && s.flags.Or(takenFlag)&takenFlag == 0: // the first call
 		id.Roles, id.Scopes = within(&s.lists, id.Roles, 0, n), within(&s.lists, id.Scopes, n, all)
 	default:
 		id.Roles, id.Scopes = own(id.Roles), own(id.Scopes)

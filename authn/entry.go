@@ -97,8 +97,9 @@ func nanoseconds(t time.Time) int64 {
 }
 
 // holds reports whether the entry can be used for a request with that context.
-func (e *entry) holds(ctx context.Context, t *Table) bool {
-	now := elapsed.Read()
+func (e *entry) holds(ctx context.Context, t *Table) bool { return e.holdsAt(ctx, t, elapsed.Read()) }
+
+func (e *entry) holdsAt(ctx context.Context, t *Table, now elapsed.Instant) bool {
 	if e.until != never || e.from != math.MinInt64 {
 		var wall int64
 		if e.clock != nil {

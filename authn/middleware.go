@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vestibule-auth/vestibule/observe"
 )
 
 // Options configure the middleware. The zero value and a nil *Options are safe defaults.
@@ -22,6 +24,9 @@ type Options struct {
 	Challenges ChallengePolicy
 	// Observe is called with each decision, on the goroutine of the request.
 	Observe func(*http.Request, Event)
+	// Sink receives each decision, and each lookup in the identities that the middleware keeps, for
+	// metrics and traces. nil means none.
+	Sink *observe.Sink
 	// Logger receives rejections with their private reason (Info), errors (Error) and traces
 	// (Debug). nil means slog.Default().
 	Logger *slog.Logger
@@ -55,7 +60,7 @@ type Options struct {
 	// Trace stores the steps of each decision in the context of the request, for [TraceFrom]. It
 	// costs allocations. Use it in tests.
 	Trace bool
-	// Clock returns the time for measuring durations. nil means time.Now.
+	// Clock returns the time for measuring durations. nil means the monotonic clock of the process.
 	Clock func() time.Time
 	// Edited is for tests. If it is set, the middleware checks after each handler that the values
 	// that requests with the same credentials share are unmodified. It calls Edited with "User" or
@@ -71,16 +76,17 @@ type Middleware struct {
 	writePage  ErrorWriter
 	policy     ChallengePolicy
 	observe    func(*http.Request, Event)
+	sink       *observe.Sink // nil: none
 	log        *slog.Logger
 	ignore     []string
 	retryAfter time.Duration
 	proxies    TrustedProxies
 	trace      bool
 	edited     func(*http.Request, string)
-	vary       []string // the headers that an answer depends on
-	now        func() time.Time
-	refusals   RefusalLimiter // nil: no limit
-	presented  *Presented     // where refusals finds credentials
+	vary       []string         // the headers that an answer depends on
+	now        func() time.Time // nil: the monotonic clock
+	refusals   RefusalLimiter   // nil: no limit
+	presented  *Presented       // where refusals finds credentials
 
 	unavailable func(error) bool
 	accepting   int           // the leaf that accepted the credentials, or nobody
@@ -110,16 +116,13 @@ func New(a Authenticator, opts *Options) *Middleware {
 		ignore: slices.Clone(o.IgnoreKeywords), retryAfter: o.RetryAfter, trace: o.Trace, proxies: o.Proxies, now: o.Clock, edited: o.Edited,
 		refusals: o.Refusals, presented: presentedTo(leaves...), unavailable: o.Unavailable, accepting: nobody,
 	}
-	m.plan.proxies = o.Proxies
+	m.plan.proxies, m.plan.sink, m.sink = o.Proxies, o.Sink, o.Sink
 	if m.plan.table, err = tableOf(&o, m.plan.leaves); err != nil {
 		panic(err)
 	}
 	m.vary = varyOf(leaves)
 	if m.retryAfter <= 0 {
 		m.retryAfter = 5 * time.Second
-	}
-	if m.now == nil {
-		m.now = time.Now
 	}
 	for i := range leaves {
 		b := *m
@@ -249,14 +252,12 @@ func (m *Middleware) decide(r, seen *http.Request, f *found) (by int, t *tracer,
 	if m.trace || m.logger().Enabled(r.Context(), slog.LevelDebug) {
 		t = new(tracer)
 	}
-	var start time.Time
-	if m.observe != nil {
-		start = m.now()
-	}
+	watch := m.watch()
 	by, err = m.plan.authenticate(seen, t, f)
 	var took time.Duration
-	if m.observe != nil {
-		took = m.now().Sub(start)
+	if watch.runs {
+		took = m.took(watch, f)
+		m.decided(seen.Context(), by, err, took, f)
 	}
 	if err == ErrNoCredentials {
 		if m.observe != nil || t != nil {

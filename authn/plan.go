@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+
+	"github.com/vestibule-auth/vestibule/observe"
 )
 
 // leaf is one scheme of a chain, with the interfaces that it implements.
@@ -76,6 +78,7 @@ type plan struct {
 	claimed     []claimed
 	table       *Table         // nil: no identities are kept
 	proxies     TrustedProxies // for the client address of guesses
+	sink        *observe.Sink  // nil: none
 }
 
 func newPlan(leaves []leaf) *plan {

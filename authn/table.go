@@ -94,9 +94,9 @@ func (t *Table) Usage() (u Usage) {
 
 func index(d *digest) uint { return uint(d[2])<<16 | uint(d[3])<<8 | uint(d[4]) }
 
-// get returns the entry of a digest and an Authenticator, or nil. It removes an entry that is no
-// longer valid.
-func (t *Table) get(ctx context.Context, d *digest, by Authenticator) *entry {
+// get returns the entry of a digest and an Authenticator, or nil, and sets f.at to when it was valid.
+// It removes an entry that is no longer valid.
+func (t *Table) get(ctx context.Context, d *digest, by Authenticator, f *found) *entry {
 	places := t.places.Load()
 	if places == nil {
 		return nil
@@ -108,7 +108,7 @@ func (t *Table) get(ctx context.Context, d *digest, by Authenticator) *entry {
 		if e == nil || e.digest != *d || e.by != by { // both are comparable: see newLeaf
 			continue
 		}
-		if e.holds(ctx, t) {
+		if f.at = elapsed.Read(); e.holdsAt(ctx, t, f.at) {
 			return e
 		}
 		t.remove(at, e)

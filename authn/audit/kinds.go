@@ -92,3 +92,16 @@ func outcomeOf(k Kind) Outcome {
 	}
 	return Accepted
 }
+
+// Kinds returns all kinds of events of this package. Use it for the values of a metric's label.
+func Kinds() []Kind {
+	return []Kind{
+		LoginSucceeded, LoginFailed, LoginThrottled, LoginChallenged, Logout, LogoutEverywhere,
+		TokenCreated, TokenRevoked, TokenEvicted, TokenReuse, RefreshSucceeded, RefreshRepeated,
+		RefreshReuse, CodeReuse, SessionCreated, SessionEnded, SessionRotated, PasswordChanged,
+		PasswordRehashed, AccountCreated, AccountDisabled, AccountEnabled, AccountDeleted, ConsentGiven,
+		ConsentDropped, DeviceApproved, DeviceDenied, ClientCreated, ClientChanged, ClientDisabled,
+		KeyRotated, IntrospectionRefused, CredentialRejected, UseUnrecorded, HeaderIgnored, RecoverySent,
+		RecoveryFailed, LimitFallback, BusBlind, BusRestored, StaleServed, ConfigMismatch,
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/internal/network"
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -40,6 +41,14 @@ type Options struct {
 	// called with. If RequestID is nil, events have no request ID. If TraceID is nil, the trace ID
 	// is taken from the header Traceparent (W3C Trace Context).
 	RequestID, TraceID func(context.Context) string
+	// Required stores the events of changes, such as issued and revoked credentials, in the transaction
+	// of the change, in the table vestibule_audit; see [Notifier.Change]. If an event cannot be stored,
+	// the change fails with 503. The stores of all schemes must then implement storage.AuditLog and
+	// storage.Transactor; otherwise the constructors of the schemes return an error. Events that change
+	// nothing, such as failed logins, go to the function of New only.
+	Required bool
+	// Sink receives the kind of each event, for metrics. Nil means none.
+	Sink *observe.Sink
 	// Logger receives panics of the function, at Error; nil means slog.Default().
 	Logger *slog.Logger
 	// Clock returns the current time; nil means time.Now.
@@ -143,6 +152,18 @@ func (n *Notifier) Notify(ctx context.Context, e Event) {
 	}
 	if r != nil {
 		e.UserAgent = credential.Printable(r.Header.Get("User-Agent"), maxText)
+	}
+	if held, ok := ctx.Value(collectorKey{n}).(*collector); ok {
+		held.events = append(held.events, e)
+		return
+	}
+	n.deliver(ctx, e)
+}
+
+// deliver passes a complete event to the function.
+func (n *Notifier) deliver(ctx context.Context, e Event) {
+	if s := n.opts.Sink; s != nil && s.Audit != nil {
+		s.Audit(string(e.Kind), false)
 	}
 	Notify(ctx, n.opts.Logger, e.Scheme, n.hook, e)
 }

@@ -78,6 +78,8 @@ type Options struct {
 	Validate func(ctx context.Context, u storage.User, password string) error
 	// User returns the application's account for a stored account. Nil means *storage.Account.
 	User func(context.Context, storage.Account) (authn.User, error)
+	// Audit receives an event for each new account and each new password. Nil means none.
+	Audit *audit.Notifier
 	// Logger receives failed rehashes, at Warn; nil means slog.Default().
 	Logger *slog.Logger
 	// Clock returns the current time; nil means time.Now. Sleep waits until the duration or the
@@ -123,6 +125,9 @@ func New(store Store, hasher *Hasher, opts *Options) (*Checker, error) {
 	}
 	if o.MinLength == 0 {
 		o.MinLength = 8
+	}
+	if err := o.Audit.CheckStore(store); err != nil {
+		return nil, fmt.Errorf("password: New: %w", err)
 	}
 	c.clock = o.Clock
 	if o.Clock == nil {

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -59,6 +60,8 @@ type HasherOptions struct {
 	// wide network (IPv4 /16, IPv6 /32) gets 8 times the share of a network. Half of the slots are
 	// reserved for logins of known callers (authn.AccountAttempt).
 	MaxWaiting int
+	// Sink receives each wait for a slot and each computed hash, for metrics. Nil means none.
+	Sink *observe.Sink
 }
 
 // Hasher creates and verifies hashes. Use one Hasher for the whole process, because its slots limit
@@ -69,6 +72,7 @@ type Hasher struct {
 	queue   *queue
 	hashed  atomic.Int64
 	slowest slowest
+	sink    *observe.Sink        // nil: none
 	onHash  func() (done func()) // set by tests only
 }
 
@@ -99,7 +103,7 @@ func NewHasher(opts *HasherOptions) (*Hasher, error) {
 	if err := o.NewFormat.check(); err != nil {
 		return nil, err
 	}
-	return &Hasher{params: o.Params, format: o.NewFormat, queue: newQueue(o.Slots, o.MaxWait, o.MaxWaiting)}, nil
+	return &Hasher{params: o.Params, format: o.NewFormat, queue: newQueue(o.Slots, o.MaxWait, o.MaxWaiting), sink: o.Sink}, nil
 }
 
 // check returns an error for parameters below OWASP's list (m=47104,t=1; 19456,2; 12288,3; 9216,4;
@@ -132,12 +136,12 @@ func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.Pas
 }
 
 func (h *Hasher) hashFor(ctx context.Context, a caller, password string) (storage.PasswordHash, error) {
-	release, err := h.queue.enter(ctx, a)
+	release, err := h.enter(ctx, a)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	defer h.count()()
+	defer h.count(ctx, h.format.algorithm())()
 	if h.format.version != "" {
 		text, err := h.format.hash(password)
 		return storage.PasswordHash(text), err
@@ -165,19 +169,19 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 // 512 MiB, and of scrypt if memory times p is above 256 MiB. A password of more than 72 bytes, or
 // with NUL, matches no plain bcrypt hash, because bcrypt ignores part of it.
 func (h *Hasher) Verify(ctx context.Context, source string, encoded storage.PasswordHash, password string) (ok, outdated bool, err error) {
-	release, err := h.queue.enter(ctx, caller{network: networkOf(source)})
+	release, err := h.enter(ctx, caller{network: networkOf(source)})
 	if err != nil {
 		return false, false, err
 	}
 	defer release()
-	ok, outdated = h.verify(encoded, password)
+	ok, outdated = h.verify(ctx, encoded, password)
 	return ok, outdated, nil
 }
 
 // verify does the work of Verify. The caller holds a slot.
-func (h *Hasher) verify(encoded storage.PasswordHash, password string) (ok, outdated bool) {
-	defer h.count()()
+func (h *Hasher) verify(ctx context.Context, encoded storage.PasswordHash, password string) (ok, outdated bool) {
 	v, known := parse(string(encoded))
+	defer h.count(ctx, algorithmOf(string(encoded), known))()
 	if !known {
 		h.dummy(password)
 		return false, false
@@ -191,15 +195,6 @@ func (h *Hasher) verify(encoded storage.PasswordHash, password string) (ok, outd
 func usable(encoded storage.PasswordHash) bool {
 	_, known := parse(string(encoded))
 	return known
-}
-
-// count counts a hash computation, which lasts until done is called.
-func (h *Hasher) count() (done func()) {
-	h.hashed.Add(1)
-	if h.onHash == nil {
-		return func() {}
-	}
-	return h.onHash()
 }
 
 // Hashed returns the number of computed hashes, for metrics and tests.

@@ -92,7 +92,7 @@ func (c *Checker) Register(ctx context.Context, n NewUser, hooks ...func(context
 	if u.Password, err = c.hasher.hashFor(ctx, registrant(ctx), password); err != nil {
 		return storage.User{}, err
 	}
-	err = c.store.InTx(ctx, func(ctx context.Context) error {
+	err = c.changed(ctx, audit.AccountCreated, u.ID, func(ctx context.Context) error {
 		if err := c.store.CreateUser(ctx, u); errors.Is(err, storage.ErrConflict) {
 			return errTaken
 		} else if err != nil {
@@ -186,7 +186,13 @@ func (c *Checker) SetPassword(ctx context.Context, id, password string) error {
 	if err != nil {
 		return err
 	}
-	return c.store.SetPassword(ctx, id, hash)
+	return c.opts.Audit.Change(ctx, c.store, func(ctx context.Context) error {
+		err := c.store.SetPassword(ctx, id, hash)
+		if err == nil {
+			c.notify(ctx, audit.PasswordChanged, id)
+		}
+		return err
+	})
 }
 
 // ChangePassword sets an account's password after checking the old one, which counts as a login
@@ -225,7 +231,7 @@ func (c *Checker) ChangeOwn(r *http.Request, name, old, new string) (authn.Login
 		return authn.Login{}, err
 	}
 	var login authn.Login
-	err = c.store.InTx(r.Context(), func(ctx context.Context) error {
+	err = c.changed(audit.Context(r), audit.PasswordChanged, u.ID, func(ctx context.Context) error {
 		if err := c.store.ChangePassword(ctx, u.ID, u.Epoch, hash); err != nil {
 			return err
 		}

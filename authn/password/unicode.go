@@ -44,7 +44,7 @@ func (c *Checker) match(ctx context.Context, a caller, password string, v *verdi
 	forms := c.forms(password)
 	for i, form := range forms {
 		joined := c.opts.Clock()
-		release, err := c.hasher.queue.enter(ctx, a)
+		release, err := c.hasher.enter(ctx, a)
 		if err != nil {
 			return false, err
 		}
@@ -52,7 +52,7 @@ func (c *Checker) match(ctx context.Context, a caller, password string, v *verdi
 		v.waited += c.opts.Clock().Sub(joined)
 		ok, outdated := func() (bool, bool) {
 			defer release()
-			return c.hasher.verify(v.user.Password, form)
+			return c.hasher.verify(ctx, v.user.Password, form)
 		}()
 		if ok && v.reason == nil {
 			v.outdated = outdated || i < len(forms)-1 // the hash is of the typed form, not of NFC

@@ -143,6 +143,9 @@ func New(store Store, passwords *password.Checker, page string, find Find, deliv
 		r.opts = *opts
 	}
 	o := &r.opts
+	if err := o.Audit.CheckStore(store); err != nil {
+		return nil, fmt.Errorf("recovery: New: %w", err)
+	}
 	if o.TTL == 0 {
 		o.TTL = time.Hour
 	}

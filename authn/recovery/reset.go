@@ -106,23 +106,12 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 	if err != nil {
 		return "", err
 	}
-	err = r.store.InTx(ctx, func(ctx context.Context) error {
-		// While the password was hashed, a login may have deleted the token. A later login waits
-		// for this transaction and fails, because the epoch has changed.
-		if err := r.store.ConsumeOneTimeToken(ctx, t); err != nil {
-			return err
+	err = r.opts.Audit.Change(ctx, r.store, func(ctx context.Context) error {
+		err := r.store.InTx(ctx, func(ctx context.Context) error { return r.replace(ctx, t, u.ID, hash) })
+		if err == nil {
+			r.notify(ctx, audit.PasswordChanged, u.ID)
 		}
-		if err := r.store.ChangePassword(ctx, u.ID, t.Epoch, hash); err != nil {
-			return err
-		}
-		now, err := r.store.UserByID(ctx, u.ID)
-		if err != nil {
-			return err
-		}
-		if boundTo(now.Email) != t.Bound {
-			return invalid(errAddress)
-		}
-		return nil
+		return err
 	})
 	if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrNotFound) {
 		return "", invalid(err)
@@ -130,8 +119,27 @@ func (r *Recovery) reset(ctx context.Context, token, password string) (subject s
 	if err != nil {
 		return "", err
 	}
-	r.notify(ctx, audit.PasswordChanged, u.ID)
 	return u.ID, nil
+}
+
+// replace consumes the token and sets the password, in a transaction.
+func (r *Recovery) replace(ctx context.Context, t storage.OneTimeToken, subject string, hash storage.PasswordHash) error {
+	// While the password was hashed, a login may have deleted the token. A later login waits
+	// for this transaction and fails, because the epoch has changed.
+	if err := r.store.ConsumeOneTimeToken(ctx, t); err != nil {
+		return err
+	}
+	if err := r.store.ChangePassword(ctx, subject, t.Epoch, hash); err != nil {
+		return err
+	}
+	now, err := r.store.UserByID(ctx, subject)
+	if err != nil {
+		return err
+	}
+	if boundTo(now.Email) != t.Bound {
+		return invalid(errAddress)
+	}
+	return nil
 }
 
 // check returns the token and its account if the token is valid now.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/observe"
 )
 
 // LoginOptions configure a [Login]. nil means the defaults.
@@ -32,6 +33,8 @@ type LoginOptions struct {
 	// Logger receives a message when the store fails and when it works again. nil means
 	// slog.Default(). A [Shared] store has a logger of its own.
 	Logger *slog.Logger
+	// Sink receives each decision, for metrics. nil means none.
+	Sink *observe.Sink
 	// Clock returns the current time. nil means time.Now. If its times have no monotonic readings,
 	// changes of the wall clock affect the limits.
 	Clock func() time.Time
@@ -93,7 +96,7 @@ func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	l.store, l.names = resilient(store, o.Logger), newNamer(o.NameKey)
+	l.store, l.names = resilient(store, o.Logger, o.Sink), newNamer(o.NameKey)
 	l.strangers = Bucket{l.names.name("strangers"), l.limits.Strangers, true}
 	l.spare = Bucket{l.names.name("spare reserve"), l.limits.SpareReserve, true}
 	l.reserve = Bucket{l.names.name("quiet reserve"), l.limits.QuietReserve, true}
@@ -191,6 +194,9 @@ func (a *attempt) take(ctx context.Context, now time.Time) error {
 	switch {
 	case err != nil:
 		return err
+	}
+	a.report(ctx, o)
+	switch {
 	case o.Plan < 0 && (o.Key == a.ownKey() || o.Key == a.sourceKey()):
 		return authn.Throttled(o.Wait)
 	case o.Plan < 0:

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/observe"
 )
 
 // RefusalOptions configure [Refusals]. nil means the defaults.
@@ -34,6 +35,8 @@ type RefusalOptions struct {
 	// /56, the /24 or /48, and the /16 or /32. The Limit and Stop of a network are the Limit and
 	// Stop of one address, multiplied by its factor. 0 means the default: 2, 4 and 256.
 	Networks [3]int
+	// Sink receives each decision, for metrics. nil means none.
+	Sink *observe.Sink
 	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
 }
@@ -130,6 +133,7 @@ func (l *Refusals) Admit(r *http.Request, p *authn.Presented) error {
 	if good || own <= 0 && l.spare(r.Context(), at, now) {
 		return nil
 	}
+	limitedBy(r.Context(), l.opts.Sink, observe.Source, false)
 	return authn.Throttled(min(max(own, others), pause))
 }
 
@@ -166,6 +170,7 @@ func (l *Refusals) Refused(r *http.Request, err error) error {
 		l.note(at, all[i], now, true)
 		full = max(full, min(2, len(all)-1)) // the /24 or /48 fills up next
 	}
+	limitedBy(ctx, l.opts.Sink, observe.Source, o.Plan == 0)
 	if o.Plan == 0 {
 		return err
 	}

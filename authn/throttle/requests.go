@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/observe"
 )
 
 // Options configure [Anon], [User] and [Scoped]. nil means the defaults.
@@ -22,7 +23,9 @@ type Options struct {
 	// NameKey, Logger and Clock have the same meaning as in [LoginOptions].
 	NameKey Secret
 	Logger  *slog.Logger
-	Clock   func() time.Time
+	// Sink receives each decision, for metrics. nil means none.
+	Sink  *observe.Sink
+	Clock func() time.Time
 }
 
 // Anon returns middleware that limits the requests of anonymous callers, by their address (IPv4, or
@@ -106,7 +109,7 @@ func newRequests(store Store, rate Rate, kind string, opts *Options) (*requests,
 	if l.opts.Clock == nil {
 		l.opts.Clock = time.Now
 	}
-	l.store, l.names = resilient(store, l.opts.Logger), newNamer(l.opts.NameKey)
+	l.store, l.names = resilient(store, l.opts.Logger, l.opts.Sink), newNamer(l.opts.NameKey)
 	l.opts.NameKey = nil // not printed with the other options
 	return l, nil
 }
@@ -161,6 +164,9 @@ func (l *requests) take(r *http.Request, id authn.Identity) error {
 	// spread the networks over them.
 	widest := p.plans[0][len(p.plans[0])-1].Key
 	o, _, err := l.store.take(r.Context(), l.opts.Clock(), widest, p.plans[:])
+	if err == nil {
+		limitedBy(r.Context(), l.opts.Sink, observe.Request, o.Plan == 0)
+	}
 	switch {
 	case err != nil:
 		return err

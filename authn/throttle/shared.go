@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -16,6 +17,8 @@ type SharedOptions struct {
 	// Logger receives one message when the store fails and one when it works again. nil means
 	// slog.Default().
 	Logger *slog.Logger
+	// Sink receives the beginning and the end of a failure, for metrics. nil means none.
+	Sink *observe.Sink
 }
 
 // Shared is a [Store] for several processes: it counts in a storage.RateLimits, such as a
@@ -32,7 +35,8 @@ type Shared struct {
 	remote   backend
 	local    *Memory
 	replicas func() int
-	log      *slog.Logger // nil: slog.Default()
+	log      *slog.Logger  // nil: slog.Default()
+	sink     *observe.Sink // nil: none
 
 	failing atomic.Bool
 	mu      sync.Mutex
@@ -55,7 +59,7 @@ func NewShared(limits storage.RateLimits, replicas func() int, opts *SharedOptio
 	}
 	s := &Shared{remote: counted{limits}, local: NewMemory(nil), replicas: replicas}
 	if opts != nil {
-		s.log = opts.Logger
+		s.log, s.sink = opts.Logger, opts.Sink
 	}
 	return s, nil
 }
@@ -70,14 +74,14 @@ func checkNames(store Store, nameKey []byte) error {
 }
 
 // resilient returns a store that counts in memory while the store in it fails.
-func resilient(store Store, log *slog.Logger) *Shared {
+func resilient(store Store, log *slog.Logger, sink *observe.Sink) *Shared {
 	switch s := store.(type) {
 	case *Shared:
 		return s
 	case *Memory: // never fails
-		return &Shared{remote: alone{s}, local: s, replicas: Replicas(1), log: log}
+		return &Shared{remote: alone{s}, local: s, replicas: Replicas(1), log: log, sink: sink}
 	}
-	return &Shared{remote: alone{store}, local: NewMemory(nil), replicas: Replicas(1), log: log}
+	return &Shared{remote: alone{store}, local: NewMemory(nil), replicas: Replicas(1), log: log, sink: sink}
 }
 
 // settled is how long the store must work before an outage counts as over. A store that fails
@@ -171,6 +175,7 @@ func (s *Shared) failed(ctx context.Context, now time.Time, err error) int64 {
 	n := s.divisor.Load()
 	s.mu.Unlock()
 	if began {
+		s.fallback(true)
 		s.logger().LogAttrs(ctx, slog.LevelError, "throttle store failed; counting in memory", slog.Int64("replicas", n), slog.Any("error", err))
 	}
 	return n
@@ -185,6 +190,7 @@ func (s *Shared) worked(ctx context.Context, now time.Time) {
 	ended := now.Sub(s.last) >= settled && s.failing.CompareAndSwap(true, false)
 	s.mu.Unlock()
 	if ended {
+		s.fallback(false)
 		s.logger().LogAttrs(ctx, slog.LevelInfo, "throttle store works again")
 	}
 }
@@ -194,6 +200,16 @@ func (s *Shared) logger() *slog.Logger {
 		return slog.Default()
 	}
 	return s.log
+}
+
+// Degraded reports that the store fails, so that this process counts in its own memory. Use it in a
+// health check.
+func (s *Shared) Degraded() bool { return s.failing.Load() }
+
+func (s *Shared) fallback(on bool) {
+	if s.sink != nil && s.sink.Fallback != nil {
+		s.sink.Fallback(on)
+	}
 }
 
 // Take implements [Store].

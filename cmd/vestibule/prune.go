@@ -15,6 +15,9 @@ import (
 // unusedClients is the flag for gormstore.Options.UnusedClients.
 const unusedClients = "unused-clients"
 
+// auditAge is how long audit events are kept: 400 days, so that a year can be looked back on.
+const auditAge = 400 * 24 * time.Hour
+
 func pruneCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
@@ -22,6 +25,7 @@ func pruneCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: unusedClients, Usage: "age at which unused registered clients are deleted (-1ns: never)", Value: storage.UnusedClientAge(0)},
 			&cli.DurationFlag{Name: "every", Usage: "repeat at about this interval until the command is stopped (default: once)"},
+			&cli.DurationFlag{Name: "audit", Usage: "age at which audit events are deleted (0: never)", Value: auditAge},
 		},
 		Action: withDB(func(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 			if err := noArguments(c); err != nil {
@@ -39,10 +43,28 @@ func pruneCommand() *cli.Command {
 					return fmt.Errorf("after %d records: %w", total, err)
 				}
 				if n < batch {
-					fmt.Fprintf(c.Root().Writer, "removed %d records\n", total)
-					return nil
+					break
 				}
 			}
+			events := 0
+			for age := c.Duration("audit"); age != 0; {
+				if age < 0 {
+					return fmt.Errorf("-audit %v is negative (at least 0)", age)
+				}
+				n, err := db.PruneAudit(ctx, time.Now().Add(-age), batch)
+				events += n
+				if err != nil {
+					return fmt.Errorf("after %d records and %d audit events: %w", total, events, err)
+				}
+				if n < batch {
+					break
+				}
+			}
+			fmt.Fprintf(c.Root().Writer, "removed %d records\n", total)
+			if events > 0 {
+				fmt.Fprintf(c.Root().Writer, "removed %d audit events\n", events)
+			}
+			return nil
 		}),
 	}
 }

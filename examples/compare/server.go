@@ -10,8 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
-	"github.com/vestibule-auth/vestibule/examples/internal/demo"
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/observe/health"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
@@ -24,6 +24,7 @@ import (
 // newServer puts the schemes together.
 func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring) (http.Handler, error) {
 	announce(ctx, cfg, db, ring)
+	base := db
 	if cfg.Cache > 0 {
 		kept, err := keep(ctx, cfg, db)
 		if err != nil {
@@ -102,7 +103,9 @@ func newServer(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 	mux.Public("POST /session/login", browsers.Login(passwords))
 	mux.Public("POST /session/logout", browsers.Logout())
 	mux.Public("/login", browsers.LoginForm(passwords, nil))
-	mux.Public("GET /healthz", demo.Health(db))
+	checks := healthChecks(ctx, cfg, base, db)
+	mux.Public("GET /healthz", health.Live(checks))
+	mux.Public("GET /readyz", health.Ready(checks))
 	mountOAuth2(mux, oauth2Routes)
 	mayProfile := authz.And(authz.IsAuthenticated, authz.HasScope("profile"))
 	mux.HandleFunc("GET /api/profile", profile, mayProfile)

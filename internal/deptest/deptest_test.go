@@ -86,7 +86,7 @@ func TestImportRules(t *testing.T) {
 		}
 		for _, dep := range p.Deps {
 			short := strings.TrimPrefix(dep, module+"/")
-			if standard[dep] {
+			if standard[dep] || short == always {
 				continue
 			}
 			if !slices.ContainsFunc(r.allow, func(a string) bool { return matches(a, short) }) {
@@ -120,6 +120,25 @@ func scheme(name string) string {
 		return parts[0] + "/" + parts[1]
 	}
 	return name
+}
+
+// What the modules below contrib bring reaches no user of the library.
+func TestContribIsNested(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range []string{"prometheus/", "opentelemetry", module + "/contrib"} {
+		if strings.Contains(string(text), dep) {
+			t.Errorf("the root module requires %s", dep)
+		}
+	}
+	own, _ := list(t)
+	for name := range own {
+		if strings.HasPrefix(name, "contrib/") {
+			t.Errorf("%s has no go.mod of its own", name)
+		}
+	}
 }
 
 // A user who imports the first schemes gets nothing of anybody else.

@@ -20,6 +20,9 @@ var origin = time.Now()
 // Read reads the monotonic clock.
 func Read() Instant { return Instant{time.Since(origin)} }
 
+// Sub returns the time from an earlier reading to i.
+func (i Instant) Sub(earlier Instant) time.Duration { return i.since - earlier.since }
+
 // ReadWall reads the monotonic clock and the wall clock, in one call of the system.
 func ReadWall() (Instant, time.Time) {
 	now := time.Now()

@@ -28,6 +28,8 @@ type Lease struct {
 	held  atomic.Int64
 	until atomic.Int64 // the end of the lease, likewise
 	ahead atomic.Int64 // of the moment
+
+	drifted atomic.Bool // the clocks ended the last lease
 }
 
 const (
@@ -39,6 +41,7 @@ const (
 
 // Grant lets the lease hold for a duration after a moment.
 func (l *Lease) Grant(from Moment, d time.Duration) {
+	l.drifted.Store(false)
 	l.ahead.Store(from.ahead)
 	l.until.Store(int64(from.at.since + d)) // after ahead: who sees this sees that
 	l.held.Store(int64(from.at.since + min(d, compareAge)))
@@ -50,6 +53,9 @@ func (l *Lease) Drop() {
 	l.until.Store(0)
 	l.held.Store(0)
 }
+
+// Drifted reports that the lease ended because the clocks moved apart, for metrics.
+func (l *Lease) Drifted() bool { return l.drifted.Load() }
 
 // Holds reports whether the lease holds at an instant.
 func (l *Lease) Holds(now Instant) bool {
@@ -67,6 +73,7 @@ func (l *Lease) look(now Instant) bool {
 func (l *Lease) compare(until int64, now Moment) bool {
 	if drift := time.Duration(now.ahead - l.ahead.Load()).Abs(); drift > maxDrift {
 		if l.until.CompareAndSwap(until, 0) { // not one that was granted meanwhile
+			l.drifted.Store(true)
 			l.held.Store(0)
 		}
 		return false

@@ -140,18 +140,24 @@ func (s *Scheme) Logout() http.Handler {
 			return err
 		}
 		a := id.Credential.(*Access)
-		if err := s.end(r, a); err != nil {
+		err = s.opts.Audit.Change(audit.Context(r), s.store, func(ctx context.Context) error {
+			err := s.end(ctx, a)
+			if err == nil {
+				s.notify(ctx, audit.Logout, storage.Family{ID: a.Family, Subject: a.Subject, Epoch: a.Version})
+			}
+			return err
+		})
+		if err != nil {
 			return s.notLoggedOut(r.Context(), err)
 		}
-		s.notify(audit.Context(r), audit.Logout, storage.Family{ID: a.Family, Subject: a.Subject, Epoch: a.Version})
 		return nil
 	})
 }
 
 // end revokes the family of an access token. The family of a sliding token is not stored, and a
 // family may have been pruned; then the token is blocked until it expires.
-func (s *Scheme) end(r *http.Request, a *Access) error {
-	ctx, until := r.Context(), a.Expires
+func (s *Scheme) end(ctx context.Context, a *Access) error {
+	until := a.Expires
 	if a.RefreshUntil.After(until) {
 		until = a.RefreshUntil
 	}

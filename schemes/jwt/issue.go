@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -61,10 +62,16 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, g *Gran
 	if err != nil {
 		return Pair{}, err
 	}
-	if _, err := s.rotator.Begin(ctx, f, secret); err != nil {
+	err = s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+		_, err := s.rotator.Begin(ctx, f, secret)
+		if err == nil {
+			s.notify(ctx, audit.TokenCreated, f)
+		}
+		return err
+	})
+	if err != nil {
 		return Pair{}, err
 	}
-	s.notify(ctx, audit.TokenCreated, f)
 	s.surplus(ctx, subject, f.ID)
 	return pair, nil
 }
@@ -123,36 +130,51 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 		return Pair{}, "", false, err
 	}
 	use.Source = source
-	res, err := s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, secret string, err error) {
-		if err := s.rule(ctx, st.User); err != nil {
-			return nil, "", err
-		}
-		if pair, secret, err = s.mint(ctx, st.Family, st.User, end); err != nil {
-			return nil, "", err
-		}
-		answer, err := json.Marshal(sealedPair{pair.Access, pair.Refresh, pair.AccessExpires, pair.RefreshExpires})
-		return answer, secret, err
-	})
-	f := res.State.Family
-	if err != nil {
-		if errors.Is(err, rotation.ErrReused) {
+	var res rotation.Result
+	var rejected error
+	err = s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+		var err error
+		res, err = s.rotate(ctx, use, &pair)
+		f := res.State.Family
+		switch {
+		case err == nil && res.Repeated:
+			s.notify(ctx, audit.RefreshRepeated, f)
+		case err == nil:
+			s.notify(ctx, audit.RefreshSucceeded, f)
+		case errors.Is(err, rotation.ErrReused):
 			e := audit.Event{Kind: audit.RefreshReuse, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
 			audit.LogReuse(ctx, s.opts.Logger, e)
 			s.opts.Audit.Notify(ctx, e)
+			rejected = err
+			return nil // the family stays revoked
 		}
+		return err
+	})
+	if err = cmp.Or(err, rejected); err != nil {
 		return Pair{}, "", false, s.refusal(err)
 	}
-	kind := audit.RefreshSucceeded
 	if res.Repeated {
 		var first sealedPair
 		if err := json.Unmarshal(res.Answer, &first); err != nil {
 			return Pair{}, "", false, err
 		}
 		pair = Pair{Access: first.Access, Refresh: first.Refresh, AccessExpires: first.AccessExpires, RefreshExpires: first.RefreshExpires}
-		kind = audit.RefreshRepeated
 	}
-	s.notify(ctx, kind, f)
-	return pair, f.Subject, res.Repeated, nil
+	return pair, res.State.Family.Subject, res.Repeated, nil
+}
+
+// rotate exchanges a refresh token, and sets pair to the next tokens.
+func (s *Scheme) rotate(ctx context.Context, use rotation.Use, pair *Pair) (rotation.Result, error) {
+	return s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, secret string, err error) {
+		if err := s.rule(ctx, st.User); err != nil {
+			return nil, "", err
+		}
+		if *pair, secret, err = s.mint(ctx, st.Family, st.User, end); err != nil {
+			return nil, "", err
+		}
+		answer, err := json.Marshal(sealedPair{pair.Access, pair.Refresh, pair.AccessExpires, pair.RefreshExpires})
+		return answer, secret, err
+	})
 }
 
 // notify sends an event about a family.
@@ -170,53 +192,6 @@ func (s *Scheme) refusal(err error) error {
 		return authn.Throttled(rotation.RetryAfter)
 	}
 	return err
-}
-
-// Revoke revokes the login of a refresh token, with its access tokens, even if the refresh token
-// was already exchanged. An unknown, expired or revoked token is not an error (RFC 7009, section
-// 2.2). For a text that is not a refresh token, it returns the same 401 as [Scheme.Refresh]. After any
-// other error, nothing was revoked.
-func (s *Scheme) Revoke(ctx context.Context, refresh string) error {
-	_, err := s.revoke(ctx, refresh)
-	return err
-}
-
-// revoke is Revoke. It also returns the subject, or "" if the token is unknown.
-func (s *Scheme) revoke(ctx context.Context, refresh string) (subject string, err error) {
-	use, err := s.use(ctx, refresh)
-	if err != nil {
-		return "", err
-	}
-	st, err := s.rotator.Revoke(ctx, use)
-	if errors.Is(err, rotation.ErrUnknown) {
-		return "", nil
-	}
-	if err != nil {
-		return "", s.refusal(err)
-	}
-	if !st.Family.Ended && s.opts.Clock().Before(st.Family.Expires) { // otherwise it had already ended
-		s.notify(ctx, audit.Logout, st.Family)
-	}
-	return st.Family.Subject, nil
-}
-
-// List returns up to limit logins of the subject, the most recently created first.
-func (s *Scheme) List(ctx context.Context, subject string, limit int) ([]storage.Family, error) {
-	return s.store.ListFamilies(ctx, s.purpose, subject, storage.FamilyPlace{}, limit)
-}
-
-// RevokeFamily revokes the subject's login with that ID. It returns [storage.ErrNotFound] if the
-// subject has no such login.
-func (s *Scheme) RevokeFamily(ctx context.Context, subject, id string) error {
-	f, err := s.store.FamilyByID(ctx, s.purpose, subject, id)
-	if err != nil {
-		return err
-	}
-	if err := s.rotator.EndFamily(ctx, id); err != nil {
-		return err
-	}
-	s.notify(ctx, audit.TokenRevoked, f)
-	return nil
 }
 
 func (s *Scheme) rule(ctx context.Context, u storage.User) error {

@@ -158,6 +158,9 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if opts != nil {
 		o = *opts
 	}
+	if err := o.Audit.CheckStore(store); err != nil {
+		return nil, fmt.Errorf("jwt: New: %w", err)
+	}
 	clock := o.Clock
 	defaults(&o)
 	types := []string{TypeAccess}

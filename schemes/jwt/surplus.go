@@ -28,12 +28,15 @@ func (s *Scheme) surplus(ctx context.Context, subject, keep string) {
 		func(ctx context.Context, limit int) ([]storage.Family, error) { return s.List(ctx, subject, limit) }, // the most recently created first
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {
-			err := s.rotator.EndFamily(ctx, f.ID)
+			err := s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+				err := s.rotator.EndFamily(ctx, f.ID)
+				if err == nil {
+					s.notify(ctx, audit.TokenEvicted, f)
+				}
+				return err
+			})
 			if errors.Is(err, storage.ErrNotFound) { // pruned
 				return nil
-			}
-			if err == nil {
-				s.notify(ctx, audit.TokenEvicted, f)
 			}
 			return err
 		})

@@ -77,17 +77,23 @@ func (s *Scheme) Issue(ctx context.Context, subject string, epoch int64, t Token
 			return "", storage.Credential{}, fmt.Errorf("knox: Issue: %w", err)
 		}
 		rec.Digest = storage.DigestOf(text)
-		evicted, err := s.store.CreateCredential(ctx, rec, limit)
+		err = s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+			evicted, err := s.store.CreateCredential(ctx, rec, limit)
+			if err != nil {
+				return err
+			}
+			for _, old := range evicted {
+				s.notify(ctx, audit.TokenEvicted, &old)
+			}
+			s.notify(ctx, audit.TokenCreated, &rec)
+			return nil
+		})
 		if errors.Is(err, storage.ErrConflict) {
 			continue
 		}
 		if err != nil {
 			return "", storage.Credential{}, err
 		}
-		for _, old := range evicted {
-			s.notify(ctx, audit.TokenEvicted, &old)
-		}
-		s.notify(ctx, audit.TokenCreated, &rec)
 		return text, rec, nil
 	}
 	return "", storage.Credential{}, fmt.Errorf("knox: Issue: no free ID after %d attempts: %w", attempts, storage.ErrConflict)
@@ -171,17 +177,22 @@ func (s *Scheme) lifetime(t Token, now time.Time) (rec storage.Credential, err e
 
 // revoke deletes one token, and revokeAll all tokens except keep.
 func (s *Scheme) revoke(ctx context.Context, subject, id string, kind audit.Kind) error {
-	err := s.store.DeleteCredential(ctx, Purpose, subject, id)
-	if err == nil {
-		s.notify(ctx, kind, &storage.Credential{Subject: subject, ID: id})
-	}
-	return err
+	return s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+		err := s.store.DeleteCredential(ctx, Purpose, subject, id)
+		if err == nil {
+			s.notify(ctx, kind, &storage.Credential{Subject: subject, ID: id})
+		}
+		return err
+	})
 }
 
-func (s *Scheme) revokeAll(ctx context.Context, subject, keep string, kind audit.Kind) (int, error) {
-	n, err := s.store.DeleteCredentialsOf(ctx, Purpose, subject, keep)
-	if err == nil && n > 0 {
-		s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: subject, Count: n})
-	}
+func (s *Scheme) revokeAll(ctx context.Context, subject, keep string, kind audit.Kind) (n int, err error) {
+	err = s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) (err error) {
+		n, err = s.store.DeleteCredentialsOf(ctx, Purpose, subject, keep)
+		if err == nil && n > 0 {
+			s.opts.Audit.Notify(ctx, audit.Event{Kind: kind, Scheme: s.Name(), Subject: subject, Count: n})
+		}
+		return err
+	})
 	return n, err
 }

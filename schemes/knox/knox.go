@@ -112,6 +112,9 @@ func New(store Store, opts *Options) (*Scheme, error) {
 	if opts != nil {
 		o = *opts
 	}
+	if err := o.Audit.CheckStore(store); err != nil {
+		return nil, fmt.Errorf("knox: New: %w", err)
+	}
 	clock := o.Clock
 	o.defaults()
 	s := &Scheme{store: store, accounts: storage.AccountStoreOf(store), opts: o, clock: clock, uses: credential.NewUses(clock)}

@@ -23,6 +23,12 @@ func (s *frame) notify(ctx context.Context, kind audit.Kind, v *storage.Session,
 	})
 }
 
+// changed runs a change of the request's session, whose events are part of it; see
+// audit.Notifier.Change. f gets the request with the context of the change.
+func (s *Scheme) changed(r *http.Request, f func(r *http.Request) error) error {
+	return s.opts.Audit.Change(audit.Context(r), s.rows, func(ctx context.Context) error { return f(r.WithContext(ctx)) })
+}
+
 // several sends an event for a request with several session cookies, one of which may be forged. It
 // sends none if the cookies are too long to be parsed, because that is no sign of an attack.
 func (s *frame) several(r *http.Request) {

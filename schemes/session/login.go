@@ -49,16 +49,22 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 		next.ID = series + "." + newID()
 	}
 	take := old != nil && (old.Subject == "" || old.Subject == login.Subject)
-	text, err := s.create(r, s.cookie, &next, old, take)
-	if errors.Is(err, storage.ErrNotFound) && old != nil { // it was deleted in the meantime, with its data
-		next.Data = nil
-		text, err = s.create(r, s.cookie, &next, nil, false)
-	}
+	text, err := "", error(nil)
+	err = s.changed(r, func(r *http.Request) error {
+		text, err = s.create(r, s.cookie, &next, old, take)
+		if errors.Is(err, storage.ErrNotFound) && old != nil { // it was deleted in the meantime, with its data
+			next.Data = nil
+			text, err = s.create(r, s.cookie, &next, nil, false)
+		}
+		if err == nil {
+			s.notify(r.Context(), audit.SessionCreated, &next, "")
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	s.set(w, s.cookie, text, &next)
-	s.notify(audit.Context(r), audit.SessionCreated, &next, "")
 	if series == "" {
 		s.issued(w, r, next.Subject)
 		s.surplus(audit.Context(r), next.Subject, next.ID)
@@ -80,7 +86,13 @@ func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	next := old.Session
-	text, err := s.create(r, s.cookie, &next, old, true)
+	var text string
+	err = s.changed(r, func(r *http.Request) (err error) {
+		if text, err = s.create(r, s.cookie, &next, old, true); err == nil {
+			s.notify(r.Context(), audit.SessionRotated, &next, "")
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrStale):
 		return s.invalid.WithCause(err)
@@ -89,7 +101,6 @@ func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.set(w, s.cookie, text, &next)
 	s.issued(w, r, next.Subject)
-	s.notify(audit.Context(r), audit.SessionRotated, &next, "")
 	return nil
 }
 
@@ -132,11 +143,14 @@ func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if old != nil {
-		err := s.rows.DeleteSession(r.Context(), old.Digest)
-		switch {
-		case err == nil:
-			s.notify(audit.Context(r), audit.Logout, &old.Session, "")
-		case !errors.Is(err, storage.ErrNotFound): // otherwise another request deleted it first
+		err := s.changed(r, func(r *http.Request) error {
+			err := s.rows.DeleteSession(r.Context(), old.Digest)
+			if err == nil {
+				s.notify(r.Context(), audit.Logout, &old.Session, "")
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, storage.ErrNotFound) { // otherwise another request deleted it first
 			return err
 		}
 	}
@@ -277,22 +291,27 @@ func (s *Scheme) Sessions(ctx context.Context, subject string, limit int) ([]sto
 // EndOne deletes the user's session with that ID and revokes the remembered login of its browser.
 // It returns [storage.ErrNotFound] if the user has no such session.
 func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
-	if err := s.endOne(ctx, subject, id); err != nil {
+	return s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) error {
+		err := s.endOne(ctx, subject, id)
+		if err == nil {
+			s.notify(ctx, audit.SessionEnded, &storage.Session{Subject: subject, ID: id}, "")
+		}
 		return err
-	}
-	s.notify(ctx, audit.SessionEnded, &storage.Session{Subject: subject, ID: id}, "")
-	return nil
+	})
 }
 
 // EndAll deletes the user's sessions except the one whose ID is keep; "" means none. It also
 // revokes the remembered logins of other browsers. It returns the number of deleted sessions.
-func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (int, error) {
-	if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {
-		return 0, err
-	}
-	n, err := s.rows.DeleteSessionsOf(ctx, subject, keep)
-	if err == nil && n > 0 {
-		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Scheme: s.Name(), Subject: subject, Count: n})
-	}
+func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (n int, err error) {
+	err = s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) (err error) {
+		if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {
+			return err
+		}
+		n, err = s.rows.DeleteSessionsOf(ctx, subject, keep)
+		if err == nil && n > 0 {
+			s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Scheme: s.Name(), Subject: subject, Count: n})
+		}
+		return err
+	})
 	return n, err
 }

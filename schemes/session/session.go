@@ -181,6 +181,9 @@ func New(rows Rows, site *csrf.Site, opts *Options) (*Scheme, error) {
 	if opts != nil {
 		o = *opts
 	}
+	if err := o.Audit.CheckStore(rows); err != nil {
+		return nil, fmt.Errorf("session: New: %w", err)
+	}
 	f, err := newFrame(site, o)
 	if err != nil {
 		return nil, err

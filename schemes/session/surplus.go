@@ -49,14 +49,16 @@ func (s *Scheme) surplusSeries(ctx context.Context, subject, keep string) {
 		},
 		func(f storage.Family) bool { return f.ID == keep },
 		func(ctx context.Context, f storage.Family) error {
-			if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
-				return err
-			}
-			if err := s.endSeries(ctx, f, ""); err != nil {
-				return err
-			}
-			s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Reason: reasonLimit, Scheme: s.Name(), Subject: subject, Family: f.ID, Epoch: f.Epoch})
-			return nil
+			return s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) error {
+				if err := s.memory.rotator.EndFamily(ctx, f.ID); err != nil {
+					return err
+				}
+				if err := s.endSeries(ctx, f, ""); err != nil {
+					return err
+				}
+				s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Reason: reasonLimit, Scheme: s.Name(), Subject: subject, Family: f.ID, Epoch: f.Epoch})
+				return nil
+			})
 		})
 	s.surplusStays(ctx, subject, err)
 }
@@ -69,12 +71,15 @@ func (s *Scheme) evict(ctx context.Context, subject, id, keep string) error {
 			return err
 		}
 	}
-	err := s.rows.DeleteSessionOf(ctx, subject, id)
+	err := s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) error {
+		err := s.rows.DeleteSessionOf(ctx, subject, id)
+		if err == nil {
+			s.notify(ctx, audit.SessionEnded, &storage.Session{Subject: subject, ID: id}, reasonLimit)
+		}
+		return err
+	})
 	if errors.Is(err, storage.ErrNotFound) { // another request deleted it
 		return nil
-	}
-	if err == nil {
-		s.notify(ctx, audit.SessionEnded, &storage.Session{Subject: subject, ID: id}, reasonLimit)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -34,12 +35,15 @@ func (s *Scheme) Logout() http.Handler {
 			return err
 		}
 		t := id.Credential.(*storage.StaticToken)
-		err = s.store.DeleteStaticToken(r.Context(), t.Digest)
+		err = s.opts.Audit.Change(audit.Context(r), s.store, func(ctx context.Context) error {
+			err := s.store.DeleteStaticToken(ctx, t.Digest)
+			if err == nil {
+				s.notify(ctx, audit.Logout, t.Subject, t.Digest, t.Epoch)
+			}
+			return err
+		})
 		if errors.Is(err, storage.ErrNotFound) { // another request has deleted it
 			return nil
-		}
-		if err == nil {
-			s.notify(audit.Context(r), audit.Logout, t.Subject, t.Digest, t.Epoch)
 		}
 		return err
 	})

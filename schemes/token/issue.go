@@ -36,11 +36,13 @@ func (s *Scheme) Replace(ctx context.Context, subject string, epoch int64) (stri
 
 // Revoke deletes the subject's token. It returns [storage.ErrNotFound] if there is none.
 func (s *Scheme) Revoke(ctx context.Context, subject string) error {
-	err := s.store.DeleteStaticTokenOf(ctx, subject)
-	if err == nil {
-		s.notify(ctx, audit.TokenRevoked, subject, storage.Digest{}, 0)
-	}
-	return err
+	return s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+		err := s.store.DeleteStaticTokenOf(ctx, subject)
+		if err == nil {
+			s.notify(ctx, audit.TokenRevoked, subject, storage.Digest{}, 0)
+		}
+		return err
+	})
 }
 
 // notify reports an event of a token, which is identified by its digest.
@@ -133,13 +135,18 @@ func (s *Scheme) create(ctx context.Context, subject string, epoch int64, old st
 	id, k := s.ring.Newest(keys.StaticToken)
 	text := s.derive(k, subject, salt)
 	d := storage.DigestOf(text)
-	err := s.store.PutStaticToken(ctx, storage.StaticToken{
-		Digest: d, Subject: subject, Salt: salt, KeyID: id,
-		Epoch: epoch, Created: s.opts.Clock().UTC(),
-	}, old)
+	err := s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+		err := s.store.PutStaticToken(ctx, storage.StaticToken{
+			Digest: d, Subject: subject, Salt: salt, KeyID: id,
+			Epoch: epoch, Created: s.opts.Clock().UTC(),
+		}, old)
+		if err == nil {
+			s.notify(ctx, audit.TokenCreated, subject, d, epoch)
+		}
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
-	s.notify(ctx, audit.TokenCreated, subject, d, epoch)
 	return text, nil
 }

@@ -84,6 +84,9 @@ func New(store Store, ring *keys.Ring, opts *Options) (*Scheme, error) {
 	if opts != nil {
 		o = *opts
 	}
+	if err := o.Audit.CheckStore(store); err != nil {
+		return nil, fmt.Errorf("token: New: %w", err)
+	}
 	o.Keyword = cmp.Or(o.Keyword, "Token")
 	o.Prefix = cmp.Or(o.Prefix, "vst")
 	o.Clock, o.Rand = credential.Sources(o.Clock, o.Rand)

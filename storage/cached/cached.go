@@ -46,6 +46,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/flood"
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
@@ -130,6 +131,9 @@ type Options struct {
 	// with ctx is committed with the change, and an error rolls the change back. Deliver the Change
 	// to the other processes and call Change.Apply with their Stores.
 	Tell func(ctx context.Context, c Change) error
+	// Sink receives each lookup, and what happens to the messages of Courier, for metrics and traces.
+	// Nil means none.
+	Sink *observe.Sink
 	// Clock returns the current time, for the expiry of credentials; nil means time.Now. Set it
 	// only in tests. The age of entries is measured with the monotonic clock of the process or, if
 	// Clock is set, with the forward movements of Clock. So setting a clock back never extends an
@@ -161,7 +165,8 @@ type Store struct {
 	follow          *following       // nil without a courier
 	denied          *denied          // nil without a deny set
 	logger          *slog.Logger
-	running         atomic.Bool // Run
+	running         atomic.Bool   // Run
+	sink            *observe.Sink // nil: none
 
 	bypass atomic.Bool
 	seed   maphash.Seed
@@ -205,7 +210,7 @@ func New(base Base, opts *Options) (*Store, error) {
 	orElse(&o.UnknownRate, 10_000)
 	orElse(&o.UnknownPerNet, 1000)
 	s := &Store{
-		base: base, ttl: o.TTL, unknownTTL: o.UnknownTTL, timeout: o.Timeout, tell: o.Tell,
+		base: base, ttl: o.TTL, unknownTTL: o.UnknownTTL, timeout: o.Timeout, tell: o.Tell, sink: o.Sink,
 		clock: o.Clock, elapsed: elapsed.New(o.Clock), seed: maphash.MakeSeed(), logger: o.Logger,
 	}
 	if s.clock == nil {
@@ -245,5 +250,8 @@ func (s *Store) callTell(ctx context.Context, c Change) (err error) {
 			err = fmt.Errorf("panic of type %T in Options.Tell", v) // without the value, which may contain a secret
 		}
 	}()
-	return s.tell(ctx, c)
+	if err = s.tell(ctx, c); err == nil {
+		s.reported(observe.Bus{Event: observe.Sent, Courier: "other", Messages: 1})
+	}
+	return err
 }

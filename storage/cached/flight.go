@@ -7,6 +7,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/flight"
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -59,6 +60,7 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 		if fresh {
 			if it, unknown := s.look(sh, &k, joined); it != nil || unknown { // cached by a call that has just ended
 				sh.mu.Unlock()
+				s.found(ctx, k.Kind, unknown)
 				if unknown {
 					return v, storage.ErrNotFound
 				}
@@ -69,6 +71,7 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 		if f == nil || f.Result.sent && (!fresh || joined-f.Began >= s.ttlOf(k.Kind)) { // the result would be too old
 			if l.unknown && s.flood.Full(ctx, joined) {
 				sh.mu.Unlock()
+				s.looked(ctx, k.Kind, observe.Flood)
 				return v, ErrTooManyUnknown
 			}
 			f = sh.calls.Begin(k, joined)
@@ -76,6 +79,11 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 				f.Result.asof, f.Result.sent = s.seq.Load(), true
 			}
 			sh.mu.Unlock()
+			if fresh {
+				s.looked(ctx, k.Kind, observe.Miss)
+			} else {
+				s.looked(ctx, k.Kind, observe.Bypass)
+			}
 			return lead(ctx, s, k, f, l)
 		}
 		sh.mu.Unlock()
@@ -86,11 +94,14 @@ func load[V any](ctx context.Context, s *Store, k Key, l lookup[V]) (v V, err er
 		case !a.shared:
 		case a.err != nil:
 			if !errors.Is(a.err, storage.ErrNotFound) || joined-f.Began < s.unknownTTL {
+				s.looked(ctx, k.Kind, observe.Shared)
 				return v, a.err
 			}
 		case a.item != nil:
+			s.looked(ctx, k.Kind, observe.Shared)
 			return l.open(a.item), nil
 		default:
+			s.looked(ctx, k.Kind, observe.Shared)
 			v = a.value.(V)
 			if l.own != nil {
 				v = l.own(v)

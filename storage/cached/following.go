@@ -10,6 +10,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
 	"github.com/vestibule-auth/vestibule/internal/flood"
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
@@ -29,9 +30,13 @@ type following struct {
 	courier bus.Courier
 	slots   *slots
 	logger  *slog.Logger
+	sink    *observe.Sink
+	name    string // of the courier
 
 	delivered [kinds]bool           // the courier delivers the changes of the kind's store
 	accounts  atomic.Bool           // and those of the account table
+	begun     atomic.Bool           // a lease was granted
+	linked    atomic.Bool           // and the connection that proved it is used still
 	fault     atomic.Pointer[error] // the last error of the courier
 
 	lost, lookups, refused, served atomic.Uint64
@@ -48,7 +53,7 @@ func newFollowing(o *Options, base Base) (*following, error) {
 		return nil, nil
 	}
 	orElse(&o.BlindLookups, 64)
-	f := &following{courier: o.Courier, stale: o.ServeStale, slots: newSlots(o.BlindLookups), logger: o.Logger}
+	f := &following{courier: o.Courier, stale: o.ServeStale, slots: newSlots(o.BlindLookups), logger: o.Logger, sink: o.Sink, name: nameOf(o.Courier)}
 	some := false
 	for k := range kinds {
 		f.delivered[k] = o.Courier.Delivers(storeOf(base, k))

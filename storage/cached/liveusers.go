@@ -23,12 +23,12 @@ type liveUser struct {
 
 // LiveUser implements storage.LiveUsers.
 func (s *Store) LiveUser(ctx context.Context, id string) (storage.User, storage.Digest, error) {
-	if s.direct(ctx, LiveUsers) {
+	if s.bypassed(ctx, LiveUsers) {
 		v, err := s.readLive(ctx, id)
 		return v.user, v.fingerprint, err
 	}
 	k := Key{Kind: LiveUsers, Digest: storage.DigestOf(id)}
-	if it, _ := s.find(&k); it != nil {
+	if it, _ := s.find(ctx, &k); it != nil {
 		r := it.(*liveRecord)
 		return r.user(&r.head), r.fingerprint, nil
 	}

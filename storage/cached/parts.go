@@ -46,6 +46,9 @@ func NewParts(opts *Options, stores ...any) (*Parts, error) {
 // Usage returns the size of the cache; see [Store.Usage].
 func (c *Parts) Usage() Usage { return c.s.Usage() }
 
+// UsageOf returns the size of the entries of one kind; see [Store.UsageOf].
+func (c *Parts) UsageOf(kind Kind) Usage { return c.s.UsageOf(kind) }
+
 // Track prepares a transaction of the application; see [Store.Track].
 func (c *Parts) Track(ctx context.Context) (tracked context.Context, done func()) {
 	return c.s.Track(ctx)
@@ -117,6 +120,8 @@ func Part[P any](c *Parts) (part P, err error) {
 		*out, has = struct{ storage.Pruner }{s}, p.Pruner != nil
 	case *storage.Transactor:
 		*out, has = struct{ storage.Transactor }{s}, p.tx != nil
+	case *storage.AuditLog:
+		*out, has = struct{ storage.AuditLog }{s}, s.KeepsAudit()
 	case *storage.Spaced:
 		*out, has = struct{ storage.Spaced }{s}, p.space != ""
 	default:

@@ -15,11 +15,11 @@ type permissionsRecord struct {
 
 // SubjectPermissions implements storage.Permissions.
 func (s *Store) SubjectPermissions(ctx context.Context, subject string) ([]string, error) {
-	if s.direct(ctx, Permissions) {
+	if s.bypassed(ctx, Permissions) {
 		return s.base.SubjectPermissions(ctx, subject)
 	}
 	k := Key{Kind: Permissions, Digest: storage.DigestOf(subject)}
-	if it, _ := s.find(&k); it != nil {
+	if it, _ := s.find(ctx, &k); it != nil {
 		return own(it.(*permissionsRecord).names), nil
 	}
 	return s.loadPermissions(ctx, k, subject)
@@ -31,12 +31,12 @@ var _ storage.PermissionChecker = (*Store)(nil)
 func (s *Store) SubjectHasPermission(ctx context.Context, subject, name string) (bool, error) {
 	var names []string
 	k := Key{Kind: Permissions, Digest: storage.DigestOf(subject)}
-	if s.direct(ctx, Permissions) {
+	if s.bypassed(ctx, Permissions) {
 		var err error
 		if names, err = s.base.SubjectPermissions(ctx, subject); err != nil {
 			return false, err
 		}
-	} else if it, _ := s.find(&k); it != nil {
+	} else if it, _ := s.find(ctx, &k); it != nil {
 		names = it.(*permissionsRecord).names
 	} else {
 		var err error

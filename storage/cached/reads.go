@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unique"
 
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -14,6 +15,15 @@ import (
 // reads what the transaction changed.
 func (s *Store) direct(ctx context.Context, kind Kind) bool {
 	return s.skip[kind] || s.bypass.Load() || s.base.InTransaction(ctx)
+}
+
+// bypassed is direct for a lookup, which it reports.
+func (s *Store) bypassed(ctx context.Context, kind Kind) bool {
+	if !s.direct(ctx, kind) {
+		return false
+	}
+	s.looked(ctx, kind, observe.Bypass)
+	return true
 }
 
 // with is a record, such as a credential, with its account.
@@ -30,11 +40,11 @@ func (v *with[T]) set(record T, u storage.User) {
 
 // StaticTokenByDigest implements storage.StaticTokens.
 func (s *Store) StaticTokenByDigest(ctx context.Context, d storage.Digest) (storage.StaticToken, storage.User, error) {
-	if s.direct(ctx, StaticTokens) {
+	if s.bypassed(ctx, StaticTokens) {
 		return s.base.StaticTokenByDigest(ctx, d)
 	}
 	k := Key{Kind: StaticTokens, Digest: d}
-	switch it, unknown := s.find(&k); {
+	switch it, unknown := s.find(ctx, &k); {
 	case it != nil:
 		r := it.(*staticRecord)
 		return r.token(&k.Digest), r.user(&r.head), nil
@@ -88,11 +98,11 @@ func (s *Store) credentialKey(purpose string, d storage.Digest) Key {
 
 // CredentialByDigest implements storage.Credentials.
 func (s *Store) CredentialByDigest(ctx context.Context, purpose string, d storage.Digest) (storage.Credential, storage.User, error) {
-	if s.direct(ctx, Credentials) {
+	if s.bypassed(ctx, Credentials) {
 		return s.base.CredentialByDigest(ctx, purpose, d)
 	}
 	k := s.credentialKey(purpose, d)
-	switch it, unknown := s.find(&k); {
+	switch it, unknown := s.find(ctx, &k); {
 	case it != nil:
 		if r := it.(*credentialRecord); r.at(wordPurpose) == purpose {
 			return r.credential(&d), r.user(&r.head), nil
@@ -144,11 +154,11 @@ func (s *Store) loadCredential(ctx context.Context, k Key, purpose string, d sto
 
 // SessionByDigest implements storage.Sessions.
 func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.Session, storage.User, error) {
-	if s.direct(ctx, Sessions) {
+	if s.bypassed(ctx, Sessions) {
 		return s.base.SessionByDigest(ctx, d)
 	}
 	k := Key{Kind: Sessions, Digest: d}
-	switch it, unknown := s.find(&k); {
+	switch it, unknown := s.find(ctx, &k); {
 	case it != nil:
 		r := it.(*sessionRecord)
 		return r.session(&k.Digest), r.user(&r.head), nil
@@ -204,11 +214,11 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 
 // AccessByDigest implements storage.AccessTokens.
 func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.AccessState, error) {
-	if s.direct(ctx, AccessTokens) {
+	if s.bypassed(ctx, AccessTokens) {
 		return s.base.AccessByDigest(ctx, d)
 	}
 	k := Key{Kind: AccessTokens, Digest: d}
-	switch it, unknown := s.find(&k); {
+	switch it, unknown := s.find(ctx, &k); {
 	case it != nil:
 		return it.(*accessRecord).state(&k.Digest), nil
 	case unknown:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/elapsed"
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
@@ -57,6 +58,7 @@ func (s *Store) Run(ctx context.Context) error {
 	defer stop()
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		proved, err := s.followOnce(ctx)
+		f.linked.Store(false)
 		f.lease.Drop()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -126,10 +128,18 @@ func (f *follower) Apply(changes ...Change) {
 	for _, c := range changes {
 		c.Apply(f.s)
 	}
+	if len(changes) > 0 {
+		f.s.follow.reported(observe.Bus{Event: observe.Received, Messages: len(changes)})
+	}
 }
 
 // FlushAll implements bus.Follower.
-func (f *follower) FlushAll() { f.s.FlushAll() }
+func (f *follower) FlushAll() { f.flush(observe.Gap) }
+
+func (f *follower) flush(why observe.Reason) {
+	f.s.FlushAll()
+	f.s.follow.reported(observe.Bus{Event: observe.Flushed, Reason: why})
+}
 
 var errEnded = errors.New("cached: Prove was called after Follow had returned")
 
@@ -144,19 +154,25 @@ func (f *follower) Prove(question func() error) error {
 		return errEnded
 	}
 	if !f.proved {
-		f.s.FlushAll()
+		why := observe.Start
+		if state.begun.Load() {
+			why = observe.Reconnect
+		}
+		f.flush(why)
 		f.proved = true
 	} else if !state.lease.Holds(elapsed.Read()) {
 		state.lost.Add(1)
 	}
 	state.lease.Grant(from, bus.Lease)
+	state.begun.Store(true)
+	state.linked.Store(true)
 	return nil
 }
 
 // AccountsTold implements bus.Follower.
 func (f *follower) AccountsTold(told bool) {
 	if f.s.follow.accounts.Swap(told) && !told {
-		f.s.FlushAll() // entries that were to be kept for longer
+		f.FlushAll() // entries that were to be kept for longer
 	}
 }
 
@@ -164,6 +180,19 @@ const (
 	watchEvery = 250 * time.Millisecond
 	warnEvery  = time.Minute
 )
+
+// reason returns why there is no lease.
+func (f *following) reason() observe.Reason {
+	switch {
+	case !f.begun.Load():
+		return observe.Start
+	case !f.linked.Load():
+		return observe.Reconnect
+	case f.lease.Drifted():
+		return observe.Clock
+	}
+	return observe.Timeout
+}
 
 // watch logs when the lease is lost and regained, and that stale entries are used.
 func (f *following) watch(ctx context.Context) {
@@ -178,6 +207,8 @@ func (f *following) watch(ctx context.Context) {
 		stale        uint64
 		at           time.Time
 	}
+	var told, blind = f.served.Load(), elapsed.Read()
+	f.reported(observe.Bus{Event: observe.LeaseLost, Reason: observe.Start})
 	for {
 		select {
 		case <-ctx.Done():
@@ -185,8 +216,22 @@ func (f *following) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := elapsed.Read()
-		if holds := f.lease.Holds(now); holds != logged.state {
+		holds := f.lease.Holds(now)
+		if !holds {
+			f.reported(observe.Bus{Event: observe.Blind, Reason: f.reason(), Blind: now.Sub(blind)})
+		}
+		blind = now
+		if n := f.served.Load(); n > told {
+			f.reported(observe.Bus{Event: observe.StaleServed, Messages: int(n - told)})
+			told = n
+		}
+		if holds != logged.state {
 			logged.state, logged.fault = holds, false
+			if holds {
+				f.reported(observe.Bus{Event: observe.LeaseGained})
+			} else {
+				f.reported(observe.Bus{Event: observe.LeaseLost, Reason: f.reason()})
+			}
 			if holds {
 				f.fault.Store(nil)
 				log.Info("invalidation received; cache in use")

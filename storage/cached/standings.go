@@ -12,11 +12,11 @@ import (
 
 // TokenStatusOf implements storage.Blocklist. If keys has no JTI, it queries the store.
 func (s *Store) TokenStatusOf(ctx context.Context, subject string, keys storage.BlockKeys) (storage.TokenStatus, error) {
-	if keys.JTI.IsZero() || s.direct(ctx, Standings) {
+	if keys.JTI.IsZero() || s.bypassed(ctx, Standings) {
 		return s.base.TokenStatusOf(ctx, subject, keys)
 	}
 	k := Key{Kind: Standings, Digest: storage.Digest(keys.JTI)}
-	if it, _ := s.find(&k); it != nil {
+	if it, _ := s.find(ctx, &k); it != nil {
 		r := it.(*standingRecord)
 		if r.sid == keys.SID && r.subKey == keys.Subject && r.subject == subject {
 			return storage.TokenStatus{Epoch: r.subjectEpoch}, nil
@@ -69,11 +69,11 @@ func (s *Store) standingDeps(subject string, keys storage.BlockKeys) names {
 
 // TokenStatusWithUser implements storage.Blocklist. If keys has no JTI, it queries the store.
 func (s *Store) TokenStatusWithUser(ctx context.Context, subject string, keys storage.BlockKeys) (storage.User, storage.TokenStatus, error) {
-	if keys.JTI.IsZero() || s.direct(ctx, UserStandings) {
+	if keys.JTI.IsZero() || s.bypassed(ctx, UserStandings) {
 		return s.base.TokenStatusWithUser(ctx, subject, keys)
 	}
 	k := Key{Kind: UserStandings, Digest: storage.Digest(keys.JTI)}
-	if it, _ := s.find(&k); it != nil {
+	if it, _ := s.find(ctx, &k); it != nil {
 		r := it.(*userStandingRecord)
 		if r.sid == keys.SID && r.subKey == keys.Subject && r.at(wordID) == subject {
 			return r.user(&r.head), storage.TokenStatus{Epoch: r.epoch}, nil

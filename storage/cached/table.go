@@ -68,7 +68,8 @@ type shard struct {
 	entries int
 	unknown int
 	bytes   int
-	_       [64]byte // keeps the locks of two shards on different cache lines
+	byKind  [kinds]int // bytes of each kind
+	_       [64]byte   // keeps the locks of two shards on different cache lines
 }
 
 // The maximum number of shards, and the minimum number of entries per shard. A small cache has few
@@ -90,7 +91,7 @@ func newShards(entries, bytes, unknown int) ([]shard, limits) {
 func (s *Store) shard(k *Key) *shard { return &s.shards[int(k.Digest[0])&(len(s.shards)-1)] }
 
 // find returns the valid item of a key, or reports that the digest is known to be unknown.
-func (s *Store) find(k *Key) (it item, unknown bool) {
+func (s *Store) find(ctx context.Context, k *Key) (it item, unknown bool) {
 	read := elapsed.Read()
 	if !s.fresh(read) {
 		return nil, false
@@ -101,6 +102,9 @@ func (s *Store) find(k *Key) (it item, unknown bool) {
 	sh.mu.RUnlock()
 	if it != nil {
 		s.used(read)
+	}
+	if s.sink != nil && (it != nil || unknown) {
+		s.found(ctx, k.Kind, unknown)
 	}
 	return it, unknown
 }
@@ -151,6 +155,7 @@ func (s *Store) put(sh *shard, k *Key, it item, now time.Duration) {
 	sh.yes[k.Kind][k.Digest] = it
 	sh.entries++
 	sh.bytes += size
+	sh.byKind[k.Kind] += size
 }
 
 // evict removes one entry, or several that have expired, of the kind with the most entries.
@@ -221,6 +226,7 @@ func (sh *shard) drop(k *Key) {
 		delete(sh.yes[k.Kind], k.Digest)
 		sh.entries--
 		sh.bytes -= int(it.header().size)
+		sh.byKind[k.Kind] -= int(it.header().size)
 	}
 	if _, ok := sh.no[k.Kind][k.Digest]; ok {
 		delete(sh.no[k.Kind], k.Digest)
@@ -238,11 +244,23 @@ func (sh *shard) clear() {
 	}
 	sh.yes, sh.no = [kinds]map[storage.Digest]item{}, [kinds]map[storage.Digest]absent{}
 	sh.calls.Clear()
-	sh.entries, sh.unknown, sh.bytes = 0, 0, 0
+	sh.entries, sh.unknown, sh.bytes, sh.byKind = 0, 0, 0, [kinds]int{}
 }
 
 // Usage is the size of a cache.
 type Usage struct{ Entries, Bytes, Unknown int }
+
+// UsageOf returns the size of the entries of one kind, as [Store.Usage] returns that of all. The kind
+// must be one of package bus.
+func (s *Store) UsageOf(kind Kind) (u Usage) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.RLock()
+		u.Entries, u.Bytes, u.Unknown = u.Entries+len(sh.yes[kind]), u.Bytes+sh.byKind[kind], u.Unknown+len(sh.no[kind])
+		sh.mu.RUnlock()
+	}
+	return u
+}
 
 // Usage returns the size of the cache, including expired entries that have not been removed yet.
 // Bytes is an upper estimate.

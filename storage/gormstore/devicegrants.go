@@ -167,7 +167,7 @@ func (s *Store) changed(ctx context.Context, query string, args, dest []any) err
 		return err
 	}
 	defer unlock()
-	return s.retry(ctx, func() error { return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...) })
+	return s.retry(ctx, func() error { return s.scanned(ctx, query, args, dest) })
 }
 
 // DeleteDeviceGrants implements storage.DeviceGrants.

@@ -25,6 +25,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -60,6 +61,9 @@ type Options struct {
 	// all clients. See storage.UnusedClientAge for the exceptions. Set NoExpiry if grants are in
 	// another store.
 	UnusedClients time.Duration
+	// Sink receives each statement, the messages of couriers, pruned rows and the number of replicas,
+	// for metrics and traces. Nil means none.
+	Sink *observe.Sink
 	// Clock returns the current time, for epochs, claims and pruning. Nil means the clock of the
 	// PostgreSQL server, or time.Now with SQLite.
 	Clock func() time.Time
@@ -102,6 +106,7 @@ type Store struct {
 	tables     []Table
 	unused     time.Duration // Options.UnusedClients
 	servers    func() uint64 // Options.ServerChanges
+	sink       *observe.Sink // nil: none
 	writer     chan struct{} // serializes SQLite writers; waiting here is fair, unlike in SQLite
 
 	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding, userByID hot
@@ -162,7 +167,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 		db: unprepared(db, pool).Session(&gorm.Session{NewDB: true, Logger: logger.Discard}), sql: pool,
 		dialect: d, timeout: o.Timeout, now: o.Clock, users: users, q: newQueries(d, users), free: o.Free,
 		ended: o.Ended, tables: slices.Clone(o.Tables), unused: o.UnusedClients,
-		canon: o.Canonical, logger: o.Logger, opened: time.Now(), servers: o.ServerChanges,
+		canon: o.Canonical, logger: o.Logger, opened: time.Now(), servers: o.ServerChanges, sink: o.Sink,
 	}
 	s.short.name()
 	s.q.block = newBlock(d, o.Clock != nil)

@@ -25,20 +25,25 @@ func (s *Store) hotRow(ctx context.Context, h *hot, args, dest []any) error {
 		return err
 	}
 	defer cancel()
+	if s.dialect == postgres {
+		return s.rowOfPrimary(ctx, h.query, args, dest)
+	}
+	begun := s.begin()
 	var row *sql.Row
 	switch {
-	case s.dialect == postgres:
-		return s.rowOfPrimary(ctx, h.query, args, dest)
 	case s.tx(ctx) != nil:
 		row = s.pool(ctx).QueryRowContext(ctx, h.query, args...)
 	default:
 		stmt, err := h.prepared(ctx, s.sql)
 		if err != nil {
+			s.called(ctx, begun, h.query, err)
 			return err
 		}
 		row = stmt.QueryRowContext(ctx, args...)
 	}
-	return explain(row.Scan(dest...))
+	err = explain(row.Scan(dest...))
+	s.called(ctx, begun, h.query, err)
+	return err
 }
 
 // errStandby means that a pooler or proxy sent a statement to a standby server.
@@ -59,7 +64,7 @@ func (d dialect) ofPrimary(query string) string {
 func (s *Store) rowOfPrimary(ctx context.Context, query string, args, dest []any) error {
 	var standby bool
 	columns := append(make([]any, 0, 32), &standby)
-	err := explain(s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(append(columns, dest...)...))
+	err := s.scanned(ctx, query, args, append(columns, dest...))
 	if err == nil && standby {
 		err = errStandby
 	}

@@ -83,7 +83,7 @@ func (o *Outbox) Follow(ctx context.Context, f bus.Follower) error {
 		return err
 	}
 	defer conn.Close()
-	r := outboxReader{s: o.s, conn: conn, f: f}
+	r := outboxReader{s: o.s, conn: conn, f: f, lagged: o.Lagged}
 	tick := time.NewTicker(o.poll)
 	defer tick.Stop()
 	servers := o.s.ServerChanges()
@@ -119,6 +119,7 @@ type outboxReader struct {
 	s       *Store
 	conn    *sql.Conn
 	f       bus.Follower
+	lagged  func(time.Duration)
 	known   map[int]place // nil before the first poll
 	cleaned int           // number of calls of clean
 }
@@ -196,7 +197,7 @@ func (r *outboxReader) read(ctx context.Context) error {
 const maxMessages = 1000
 
 // Texts, because not every driver has arrays.
-const readMessages = "SELECT o.shard, o.seq, CAST(o.prev AS TEXT), CAST(o.tag AS TEXT), o.change" +
+const readMessages = "SELECT o.shard, o.seq, CAST(o.prev AS TEXT), CAST(o.tag AS TEXT), o.change, " + serverNow + " - o.us" +
 	" FROM unnest(CAST(string_to_array($1, ',') AS SMALLINT[]), CAST(string_to_array($2, ',') AS BIGINT[]), CAST(string_to_array($3, ',') AS BIGINT[])) k (shard, seq, up_to)" +
 	" JOIN vestibule_outbox o ON o.shard = k.shard AND o.seq > k.seq AND o.seq <= k.up_to ORDER BY o.shard, o.seq"
 
@@ -217,9 +218,11 @@ func (r *outboxReader) apply(ctx context.Context, known map[int]place) (whole bo
 		var shard int
 		var next place
 		var prev, change string
-		if err := rows.Scan(&shard, &next.seq, &prev, &next.tag, &change); err != nil {
+		var age int64
+		if err := rows.Scan(&shard, &next.seq, &prev, &next.tag, &change, &age); err != nil {
 			return err
 		}
+		r.lagged(time.Duration(age) * time.Microsecond)
 		last := known[shard]
 		whole = whole && next.seq == last.seq+1 && (prev == last.tag || last == place{})
 		known[shard] = next

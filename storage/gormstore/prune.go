@@ -25,7 +25,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		query := s.dialect.expired(table, key, until, where, "DELETE FROM "+table)
 		return func(ctx context.Context, n int) (int, bool, error) {
 			removed, err := s.exec(ctx, query, at, n)
-			return int(removed), removed > 0, err // there may be fewer because another caller removed some
+			return s.pruned(table, removed), removed > 0, err // there may be fewer because another caller removed some
 		}
 	}
 	drop := func(table, key, until, where string) batch { return dropAt(at, table, key, until, where) }
@@ -48,14 +48,16 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 		drop("vestibule_token_lifetimes", "lifetime_us", fmt.Sprintf("used_us + lifetime_us + %d", margin), "TRUE"),
 		dropAt(at-forgetChanges, "vestibule_changes", "(kind, id)", "us", "kind <> 'since'"),
 		func(ctx context.Context, n int) (int, bool, error) {
-			return s.pruneFamilies(ctx, at, min(n, pieceFamilies))
+			removed, more, err := s.pruneFamilies(ctx, at, min(n, pieceFamilies))
+			return s.pruned("vestibule_families", int64(removed)), more, err
 		},
 		func(ctx context.Context, n int) (int, bool, error) {
 			until, ok := s.unusedUntil(at)
 			if !ok {
 				return 0, false, nil
 			}
-			return s.pruneClients(ctx, until, n)
+			removed, more, err := s.pruneClients(ctx, until, n)
+			return s.pruned("vestibule_clients", int64(removed)), more, err
 		},
 		func(ctx context.Context, n int) (int, bool, error) {
 			erased, err := s.exec(ctx, erase, at, n)

@@ -198,6 +198,9 @@ func (p *Presence) logger() *slog.Logger {
 func (p *Presence) judge(live int, differ map[string]string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s := p.s.sink; s != nil && s.Replicas != nil {
+		s.Replicas(live, len(differ) > 0)
+	}
 	rate := float64(p.count) / max(time.Since(p.since).Seconds(), 1)
 	p.count, p.since = 0, time.Now()
 	log := p.logger()

@@ -61,7 +61,7 @@ func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
 		query, args = s.q.bumpTo, []any{subject, max(s.now().UnixMicro(), 1)}
 	}
 	var epoch int64
-	err = s.retry(ctx, func() error { return s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(&epoch) })
+	err = s.retry(ctx, func() error { return s.scanned(ctx, query, args, []any{&epoch}) })
 	if errors.Is(err, sql.ErrNoRows) {
 		err = new(epochValue).Scan(nil)
 	}

@@ -53,6 +53,7 @@ func (s *Store) swept(ctx context.Context, t *shortLived, now time.Time, err err
 		return nil
 	}
 	at := now.Add(-storage.SweepAfter).UnixMicro()
-	_, _ = s.exec(ctx, s.dialect.bind(query), at, at, storage.SweepMost)
+	removed, _ := s.exec(ctx, s.dialect.bind(query), at, at, storage.SweepMost)
+	s.pruned(t.name, removed)
 	return nil
 }

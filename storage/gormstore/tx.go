@@ -29,13 +29,17 @@ func (s *Store) inTx(ctx context.Context, fn func(context.Context) error, isolat
 		return err
 	}
 	defer unlock()
-	return explain(s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	begun, own := s.begin(), error(nil)
+	err = explain(s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		ctx := context.WithValue(ctx, txKey{s}, tx)
 		if err := s.takeWriteLock(ctx); err != nil {
 			return err
 		}
-		return fn(ctx)
+		own = fn(ctx)
+		return own
 	}, isolation))
+	s.transacted(ctx, begun, err, own)
+	return err
 }
 
 // DB returns gorm's handle of the transaction that ctx carries, or of the database. Like the store,
@@ -93,10 +97,12 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 	defer unlock()
 	var n int64
 	err = s.retry(ctx, func() error {
+		begun := s.begin()
 		res, err := s.pool(ctx).ExecContext(ctx, query, args...)
 		if err == nil {
 			n, err = res.RowsAffected()
 		}
+		s.called(ctx, begun, query, err)
 		return err
 	})
 	return n, err
@@ -109,7 +115,15 @@ func (s *Store) row(ctx context.Context, query string, args, dest []any) error {
 		return err
 	}
 	defer cancel()
-	return explain(s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...))
+	return s.scanned(ctx, query, args, dest)
+}
+
+// scanned runs a statement that returns one row, and reports it.
+func (s *Store) scanned(ctx context.Context, query string, args, dest []any) error {
+	begun := s.begin()
+	err := explain(s.pool(ctx).QueryRowContext(ctx, query, args...).Scan(dest...))
+	s.called(ctx, begun, query, err)
+	return err
 }
 
 // rows reads any number of rows.
@@ -119,6 +133,8 @@ func (s *Store) rows(ctx context.Context, query string, args []any, scan func(*s
 		return err
 	}
 	defer cancel()
+	begun := s.begin()
+	defer func() { s.called(ctx, begun, query, err) }()
 	rows, err := s.pool(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
 		return explain(err)

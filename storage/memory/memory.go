@@ -81,7 +81,8 @@ type Store struct {
 	tries        map[storage.MAC]tries
 	consents     map[consentID]storage.Consent
 	changes      map[changed]time.Time
-	lifetimes    map[time.Duration]time.Time // of tokens; when they were last issued
+	lifetimes    map[time.Duration]time.Time    // of tokens; when they were last issued
+	audited      map[string]storage.AuditRecord // by ID
 	sweeps       sweeps
 }
 
@@ -130,6 +131,7 @@ func New(opts *Options) *Store {
 		consents:     make(map[consentID]storage.Consent),
 		changes:      make(map[changed]time.Time),
 		lifetimes:    make(map[time.Duration]time.Time),
+		audited:      make(map[string]storage.AuditRecord),
 	}
 	if opts != nil && opts.Clock != nil {
 		s.now = opts.Clock

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/vestibule-auth/vestibule/observe"
 )
 
 // once is a command that go-redis does not repeat after a lost answer, because it may have been
@@ -34,21 +37,30 @@ func (s *Store) run(ctx context.Context, name string, f script, keys []string, a
 		return cmd
 	}
 	cmd := command("evalsha", f.hash)
-	err := s.call(ctx, cmd)
+	err := s.callAs(ctx, name, cmd)
 	if err != nil && isReply(err) && strings.HasPrefix(err.Error(), "NOSCRIPT") { // a new or restarted server
 		cmd = command("eval", f.source)
-		err = s.call(ctx, cmd)
+		err = s.callAs(ctx, name, cmd)
 	}
 	return cmd, named(name, err)
 }
 
 // call executes a command. It returns an error of the server, or why there is no answer.
 func (s *Store) call(ctx context.Context, cmd redis.Cmder) error {
-	return s.guarded(ctx, func(ctx context.Context) error { return s.client.Process(ctx, once{cmd}) })
+	return s.callAs(ctx, strings.ToUpper(cmd.Name()), cmd)
+}
+
+// callAs is call with the name of the operation, for metrics.
+func (s *Store) callAs(ctx context.Context, operation string, cmd redis.Cmder) error {
+	return s.guarded(ctx, operation, func(ctx context.Context) error { return s.client.Process(ctx, once{cmd}) })
 }
 
 // guarded calls f with the store's timeout, unless the circuit is open.
-func (s *Store) guarded(ctx context.Context, f func(context.Context) error) error {
+func (s *Store) guarded(ctx context.Context, operation string, f func(context.Context) error) (err error) {
+	if s.sink != nil && s.sink.StoreCall != nil {
+		begun := time.Now()
+		defer func() { s.called(ctx, operation, time.Since(begun), err) }()
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -73,6 +85,20 @@ func (s *Store) guarded(ctx context.Context, f func(context.Context) error) erro
 		}
 	}
 	return err
+}
+
+// called reports a command.
+func (s *Store) called(ctx context.Context, operation string, took time.Duration, err error) {
+	c := observe.StoreCall{System: "redis", Operation: operation, Duration: took}
+	switch {
+	case err == nil:
+	case isReply(err), ctx.Err() != nil: // the caller has left
+		c.Outcome = observe.Answer
+	default:
+		c.Outcome = observe.Fault
+	}
+	observe.MarkStored(ctx)
+	s.sink.StoreCall(ctx, c)
 }
 
 // isReply reports whether Redis itself returned the error, including that a key does not exist.

@@ -73,7 +73,7 @@ func markOf(member, value string) (m storage.LimitMark, ends time.Time, ok bool)
 
 // pipelined sends several commands that only read, in one round trip for each server.
 func (s *Store) pipelined(ctx context.Context, f func(redis.Pipeliner)) error {
-	return s.guarded(ctx, func(ctx context.Context) error {
+	return s.guarded(ctx, "MarksOf", func(ctx context.Context) error {
 		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			f(p)
 			return nil

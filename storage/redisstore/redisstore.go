@@ -24,6 +24,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -35,6 +36,8 @@ type Options struct {
 	// Timeout is the longest time that a call waits for Redis. 0 means 250 ms; the range is 1 ms to
 	// 10 s.
 	Timeout time.Duration
+	// Sink receives each command, for metrics and traces. nil means none.
+	Sink *observe.Sink
 }
 
 // Store keeps rate limits and used proofs in Redis. Create one with [New]. It is safe for concurrent
@@ -47,6 +50,7 @@ type Store struct {
 	prefix  string
 	timeout time.Duration
 	circuit *circuit
+	sink    *observe.Sink // nil: none
 }
 
 var (
@@ -91,7 +95,7 @@ func New(client redis.UniversalClient, opts *Options) (*Store, error) {
 	if o.Timeout < time.Millisecond || o.Timeout > 10*time.Second {
 		return nil, fmt.Errorf("redisstore: New: Options.Timeout %s out of range (1ms to 10s)", o.Timeout)
 	}
-	return &Store{client, o.Prefix, o.Timeout, newCircuit(time.Now)}, nil
+	return &Store{client, o.Prefix, o.Timeout, newCircuit(time.Now), o.Sink}, nil
 }
 
 func checkClient(client redis.UniversalClient) error {

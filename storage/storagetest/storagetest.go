@@ -111,6 +111,7 @@ var groups = []struct {
 	{"prune", Pruner, prune},
 	{"sweep", Pruner, sweep},
 	{"transactions", Transactor, transactions},
+	{"audit_log", Transactor, auditLog},
 	{"races", "", races},
 	{"credential_races", Credentials, credentialRaces},
 	{"session_races", Sessions, sessionRaces},

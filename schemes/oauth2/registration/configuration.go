@@ -64,11 +64,13 @@ func (g *Registration) manage(w http.ResponseWriter, r *http.Request) (*register
 		if err := ownChange(&c); err != nil {
 			return nil, err
 		}
-		if err := g.store.DeleteClient(ctx, c.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return nil, err
-		}
-		g.server.Notify(ctx, audit.Event{Kind: audit.ClientDisabled, Reason: "deleted", Client: c.ID})
-		return nil, nil
+		return nil, g.server.Change(ctx, func(ctx context.Context) error {
+			if err := g.store.DeleteClient(ctx, c.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+			g.server.Notify(ctx, audit.Event{Kind: audit.ClientDisabled, Reason: "deleted", Client: c.ID})
+			return nil
+		})
 	}
 	w.Header().Set("Allow", "GET, PUT, DELETE")
 	return nil, &oauth2.Error{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "The method is not GET, PUT or DELETE."}
@@ -98,7 +100,7 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	var c storage.Client
 	var secret string
-	err = g.store.InTx(ctx, func(ctx context.Context) (err error) {
+	err = g.server.InTx(ctx, func(ctx context.Context) (err error) {
 		if c, err = g.registrant(ctx, id, token); err != nil {
 			return err
 		}
@@ -118,12 +120,15 @@ func (g *Registration) change(ctx context.Context, w http.ResponseWriter, r *htt
 		if len(c.Grants) == 0 {
 			return badMetadata("The client may use none of these grant types.")
 		}
-		return g.store.UpdateClient(ctx, c)
+		if err := g.store.UpdateClient(ctx, c); err != nil {
+			return err
+		}
+		g.server.Notify(ctx, audit.Event{Kind: audit.ClientChanged, Client: c.ID})
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	g.server.Notify(ctx, audit.Event{Kind: audit.ClientChanged, Client: c.ID})
 	return g.describe(c, secret, token), nil
 }
 

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -58,10 +59,16 @@ func (g *Registration) register(w http.ResponseWriter, r *http.Request) (*regist
 	if err := g.server.AdmitRegistration(r); err != nil {
 		return nil, err
 	}
-	if err := g.store.CreateClient(r.Context(), c); err != nil {
+	err = g.server.Change(r.Context(), func(ctx context.Context) error {
+		err := g.store.CreateClient(ctx, c)
+		if err == nil {
+			g.server.Notify(ctx, audit.Event{Kind: audit.ClientCreated, Client: c.ID})
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	g.server.Notify(r.Context(), audit.Event{Kind: audit.ClientCreated, Client: c.ID})
 	return g.describe(c, secret, token), nil
 }
 

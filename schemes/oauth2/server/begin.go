@@ -63,7 +63,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	}
 	var a tokenResponse
 	var evicted []storage.Family
-	err = s.store.InTx(ctx, func(ctx context.Context) error {
+	err = s.InTx(ctx, func(ctx context.Context) error {
 		// Begin comes before the claim because it locks the account and the client. Transactions
 		// that delete these lock them before the code, too.
 		f, err := s.rotator.Begin(ctx, f, refresh)
@@ -83,20 +83,22 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		if a, err = s.access(ctx, f); err != nil {
 			return err
 		}
-		a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.claims, Nonce: b.nonce, Access: a.Access})
-		return err
+		if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.claims, Nonce: b.nonce, Access: a.Access}); err != nil {
+			return err
+		}
+		s.Notify(ctx, about(audit.TokenCreated, f))
+		for _, old := range evicted {
+			e := about(audit.TokenEvicted, old)
+			e.Reason = reasonLimit
+			s.Notify(ctx, e)
+		}
+		return nil
 	})
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	if slices.Contains(x.client.Grants, oauth2.RefreshToken) {
 		a.Refresh = refresh
-	}
-	s.Notify(ctx, about(audit.TokenCreated, f))
-	for _, old := range evicted {
-		e := about(audit.TokenEvicted, old)
-		e.Reason = reasonLimit
-		s.Notify(ctx, e)
 	}
 	return a, nil
 }

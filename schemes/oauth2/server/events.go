@@ -22,19 +22,28 @@ const (
 type heldKey struct{}
 
 // InTx runs fn in a transaction of the store. It passes on the events of fn after the commit, so
-// that no event reports a change that was rolled back. fn may run again.
+// that no event reports a change that was rolled back. With audit.Options.Required, the events are
+// stored in the transaction. fn may run again.
 func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error {
-	var held []audit.Event
-	err := s.store.InTx(context.WithValue(ctx, heldKey{}, &held), func(ctx context.Context) error {
-		held = nil
-		return fn(ctx)
-	})
-	if err == nil {
-		for _, e := range held {
-			s.Notify(ctx, e)
+	return s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
+		var held []audit.Event
+		err := s.store.InTx(context.WithValue(ctx, heldKey{}, &held), func(ctx context.Context) error {
+			held = nil
+			return fn(ctx)
+		})
+		if err == nil {
+			for _, e := range held {
+				s.Notify(ctx, e)
+			}
 		}
-	}
-	return err
+		return err
+	})
+}
+
+// Change runs a change of the store that needs no transaction of its own, and whose events are part of
+// it; see audit.Notifier.Change.
+func (s *Server) Change(ctx context.Context, fn func(context.Context) error) error {
+	return s.opts.Audit.Change(ctx, s.store, fn)
 }
 
 // Notify passes an event to Options.Audit, with the name of the scheme, and logs reuse of codes and

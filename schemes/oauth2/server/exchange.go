@@ -101,11 +101,19 @@ func (s *Server) reused(ctx context.Context, code storage.Code) error {
 		if st.Blocked {
 			return again
 		}
-		if err := s.rotator.EndFamily(ctx, now.Family); err != nil {
-			return err
-		}
 	}
-	s.Notify(ctx, audit.Event{Kind: audit.CodeReuse, Client: code.Client, Subject: code.Subject, Family: now.Family, Epoch: code.Epoch})
+	err = s.Change(ctx, func(ctx context.Context) error {
+		if err == nil && now.Family != "" {
+			if err := s.rotator.EndFamily(ctx, now.Family); err != nil {
+				return err
+			}
+		}
+		s.Notify(ctx, audit.Event{Kind: audit.CodeReuse, Client: code.Client, Subject: code.Subject, Family: now.Family, Epoch: code.Epoch})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	return again
 }
 
@@ -130,7 +138,7 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 	var res rotation.Result
 	var a tokenResponse
 	var refused error
-	err = s.store.InTx(ctx, func(ctx context.Context) (err error) {
+	err = s.InTx(ctx, func(ctx context.Context) (err error) {
 		res, err = s.rotator.Rotate(ctx, use, func(ctx context.Context, st storage.RefreshState, end time.Time) (_ []byte, next string, err error) {
 			if a, err = s.next(ctx, x, st, claims); err != nil {
 				return nil, "", err
@@ -138,32 +146,38 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 			text, err := json.Marshal(a)
 			return text, a.Refresh, err
 		})
+		f := res.State.Family
 		if refused = s.refusal(err); refused != nil {
+			if errors.Is(refused, rotation.ErrReused) {
+				s.Notify(ctx, about(audit.RefreshReuse, f))
+			}
 			return nil // commit, so that a reused family stays revoked
 		}
-		return err
+		switch {
+		case err != nil:
+			return err
+		case res.Repeated:
+			s.Notify(ctx, about(audit.RefreshRepeated, f))
+		default:
+			s.Notify(ctx, about(audit.RefreshSucceeded, f))
+		}
+		return nil
 	})
-	f := res.State.Family
 	switch {
 	case errors.Is(err, rotation.ErrTooMany):
 		return tokenResponse{}, authn.Throttled(rotation.RetryAfter)
 	case err != nil:
 		return tokenResponse{}, err
 	case refused != nil:
-		if errors.Is(refused, rotation.ErrReused) {
-			s.Notify(ctx, about(audit.RefreshReuse, f))
-		}
 		return tokenResponse{}, refused
 	}
-	kind := audit.RefreshSucceeded
 	if res.Repeated {
-		kind, a = audit.RefreshRepeated, tokenResponse{}
+		a = tokenResponse{}
 		if err := json.Unmarshal(res.Answer, &a); err != nil {
 			return tokenResponse{}, err
 		}
-		a.subject = f.Subject
+		a.subject = res.State.Family.Subject
 	}
-	s.Notify(ctx, about(kind, f))
 	return a, nil
 }
 

@@ -50,8 +50,9 @@ func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) 
 	if err != nil {
 		return err
 	}
-	client, revoked := f.Client, []storage.Family{f}
-	err = s.store.InTx(ctx, func(ctx context.Context) error {
+	client := f.Client
+	return s.InTx(ctx, func(ctx context.Context) error {
+		revoked := []storage.Family{f}
 		if err := s.store.DeleteConsent(ctx, subject, client); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
@@ -61,18 +62,19 @@ func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) 
 		if err := s.store.DeleteDeviceGrants(ctx, subject, client); err != nil {
 			return err
 		}
-		if !all {
-			return s.endAll(ctx, revoked)
+		if all {
+			revoked, err = s.endGrants(ctx, subject, client) // with those that were created a moment ago
+		} else {
+			err = s.endAll(ctx, revoked)
 		}
-		revoked, err = s.endGrants(ctx, subject, client) // with those that were created a moment ago
-		return err
-	})
-	if err == nil {
+		if err != nil {
+			return err
+		}
 		for _, f := range revoked {
 			s.Notify(ctx, about(audit.ConsentDropped, f))
 		}
-	}
-	return err
+		return nil
+	})
 }
 
 // endGrants revokes every grant of a user to a client in a transaction, and returns the active ones.

@@ -36,17 +36,21 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	case !refreshFormat.HasPrefix(text):
 		return s.revokeAccess(ctx, c, text)
 	case refreshFormat.Valid(text):
-		st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
+		err := s.Change(ctx, func(ctx context.Context) error {
+			st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
+			if err == nil {
+				s.Notify(ctx, about(audit.TokenRevoked, st.Family))
+			}
+			return err
+		})
 		switch {
 		case errors.Is(err, rotation.ErrMismatch):
 			s.otherClient(ctx, c)
 			return nil
 		case errors.Is(err, rotation.ErrUnknown):
 			return nil
-		case err != nil:
-			return err
 		}
-		s.Notify(ctx, about(audit.TokenRevoked, st.Family))
+		return err
 	}
 	return nil
 }
@@ -64,19 +68,23 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 		return nil
 	case s.dead(&st): // write nothing, because anyone can send such a token repeatedly
 		return nil
-	case a.Family != "":
-		err = s.rotator.EndFamily(ctx, a.Family)
-	case a.Digest.IsZero(): // a signed token is blocked until it has expired everywhere
-		err = s.store.Block(ctx, a.Expires.Add(oauth2.Leeway), storage.BlockKeyOf(storage.BlockJTI, s.issuer, a.ID))
-	default:
-		if err = s.store.DeleteAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
-			err = nil // it was revoked concurrently
+	}
+	return s.Change(ctx, func(ctx context.Context) (err error) {
+		switch {
+		case a.Family != "":
+			err = s.rotator.EndFamily(ctx, a.Family)
+		case a.Digest.IsZero(): // a signed token is blocked until it has expired everywhere
+			err = s.store.Block(ctx, a.Expires.Add(oauth2.Leeway), storage.BlockKeyOf(storage.BlockJTI, s.issuer, a.ID))
+		default:
+			if err = s.store.DeleteAccess(ctx, a.Digest); errors.Is(err, storage.ErrNotFound) {
+				err = nil // it was revoked concurrently
+			}
 		}
-	}
-	if err == nil {
-		s.Notify(ctx, audit.Event{Kind: audit.TokenRevoked, Client: a.Client, Subject: a.Subject, Credential: a.ID, Family: a.Family, Epoch: a.Epoch})
-	}
-	return err
+		if err == nil {
+			s.Notify(ctx, audit.Event{Kind: audit.TokenRevoked, Client: a.Client, Subject: a.Subject, Credential: a.ID, Family: a.Family, Epoch: a.Epoch})
+		}
+		return err
+	})
 }
 
 // otherClient reports that a client tried to revoke a token of another client. Nothing changes.

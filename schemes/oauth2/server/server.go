@@ -84,6 +84,9 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 		s.opts = *opts
 	}
 	o := &s.opts
+	if err := o.Audit.CheckStore(store); err != nil {
+		return nil, fmt.Errorf("server: New: %w", err)
+	}
 	o.defaults()
 	if err := o.check(s.apiOpts); err != nil {
 		return nil, err

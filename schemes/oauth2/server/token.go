@@ -211,15 +211,18 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	if s.apiOpts.SignedAccess != nil {
 		own.Epoch = x.client.Epoch() // the token is not stored, so its epoch must revoke it with the client
 	}
-	a, err := s.access(ctx, own)
+	var a tokenResponse
+	err = s.Change(ctx, func(ctx context.Context) (err error) {
+		if a, err = s.access(ctx, own); err == nil {
+			s.Notify(ctx, audit.Event{Kind: audit.TokenCreated, Client: x.client.ID, Credential: a.Token})
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, storage.ErrStale):
 		return a, errClient.WithCause(errors.New("client was disabled or deleted concurrently"))
-	case err != nil:
-		return a, err
 	}
-	s.Notify(ctx, audit.Event{Kind: audit.TokenCreated, Client: x.client.ID, Credential: a.Token})
-	return a, nil
+	return a, err
 }
 
 // access issues an access token of a family, or of a client itself. An opaque token is stored; a

@@ -142,9 +142,17 @@ func (n *Notify) Follow(ctx context.Context, f bus.Follower) error {
 			}
 			l.proved, l.servers = true, servers
 		}
-		if err := f.Prove(func() error { return l.beat(ctx) }); err != nil {
+		var took time.Duration
+		err := f.Prove(func() error {
+			began := time.Now()
+			err := l.beat(ctx)
+			took = time.Since(began)
+			return err
+		})
+		if err != nil {
 			return err
 		}
+		n.Lagged(took)
 		if err := l.receive(ctx, bus.Beat); err != nil {
 			return err
 		}

@@ -5,3 +5,5 @@ var (
 	events   *audit.Notifier
 	key      storage.Credential
 )
+
+var subject, admin string

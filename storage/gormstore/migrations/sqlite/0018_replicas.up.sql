@@ -23,5 +23,18 @@ CREATE INDEX vestibule_subjects_epoch ON vestibule_subjects (epoch);
 INSERT INTO vestibule_changes (kind, id, us)
 SELECT 'since', '', CASE WHEN EXISTS (SELECT 1 FROM vestibule_families) THEN CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) ELSE 0 END;
 
+-- Audit events that were written in the transaction of their change (audit.Options.Required). IDs are
+-- UUIDs of version 7, so they sort by time.
+CREATE TABLE vestibule_audit (
+	id      TEXT    NOT NULL PRIMARY KEY,
+	us      INTEGER NOT NULL,
+	kind    TEXT    NOT NULL,
+	subject TEXT    NOT NULL,
+	client  TEXT    NOT NULL,
+	event   TEXT    NOT NULL
+);
+CREATE INDEX vestibule_audit_us ON vestibule_audit (us);
+CREATE INDEX vestibule_audit_subject ON vestibule_audit (subject, us) WHERE subject <> '';
+
 INSERT INTO vestibule_migrations (version, name, applied_us)
 VALUES (18, 'replicas', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
