@@ -91,7 +91,7 @@ func TestSinkAllocatesNothing(t *testing.T) {
 		return testing.AllocsPerRun(100, func() { _, _ = s.SubjectPermissions(ctx, "u") })
 	}
 	hits := 0
-	with := measure(&observe.Sink{Lookup: func(_ context.Context, l observe.Lookup) { hits += int(l.Result - l.Result + 1) }})
+	with := measure(&observe.Sink{Lookup: func(context.Context, observe.Lookup) { hits++ }})
 	if plain := measure(nil); with != plain || hits < 100 {
 		t.Errorf("%v allocations with a sink, %v without; %d reports", with, plain, hits)
 	}
