@@ -213,6 +213,10 @@ func (d *database) emptyRows(ctx context.Context, keep string) error {
 	if err == nil && deletes.Valid { // in any order: no row of any table stays
 		_, err = d.db.ExecContext(ctx, "BEGIN; SET LOCAL session_replication_role = replica; "+deletes.String+"; COMMIT")
 	}
+	if err == nil { // the record that a new database has: it knows all of its revocations
+		_, err = d.db.ExecContext(ctx, `DO $$ BEGIN IF to_regclass('vestibule_changes') IS NOT NULL THEN
+			INSERT INTO vestibule_changes (kind, id, us) VALUES ('since', '', 0) ON CONFLICT (kind, id) DO UPDATE SET us = 0; END IF; END $$`)
+	}
 	return err
 }
 

@@ -71,7 +71,7 @@ func TestResourcesOfEarlierVersions(t *testing.T) {
 				}
 			}
 			row := `INSERT INTO vestibule_clients (id, name, method, password, native, trusted, disabled, lists, created_us) VALUES ('old', '', 'none', '', FALSE, FALSE, FALSE, '{"audiences":["https://api.example"]}', 0)`
-			bus = append(bus, "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch")
+			bus = append(bus, "DROP TABLE vestibule_audit", "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch")
 			for _, sql := range append(bus,
 				drop, "ALTER TABLE vestibule_clients DROP COLUMN revoked_us", "ALTER TABLE vestibule_device_tokens DROP COLUMN purpose", "ALTER TABLE vestibule_device_tokens DROP COLUMN data",
 				"DROP INDEX vestibule_codes_open", "DROP INDEX vestibule_refresh_tokens_answer", "DROP INDEX vestibule_families_live", "ALTER TABLE vestibule_refresh_tokens DROP COLUMN nth",
