@@ -29,6 +29,8 @@ func (m *Metrics) create(version string) {
 	}
 	m.describe("cache_entries", "gauge", "Entries of the caches.", "kind")
 	m.describe("cache_bytes", "gauge", "Estimated memory of the entries.", "kind")
+	m.describe("deny_entries", "gauge", "Entries of the deny sets.")
+	m.describe("deny_unused", "gauge", "Number of deny sets that are not used now.")
 	m.collectors = append(m.collectors, m.sizes)
 
 	m.lease = m.gaugeVec("bus_lease", "1 while the cache answers, because every change is known to have arrived.", "courier")

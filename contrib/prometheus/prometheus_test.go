@@ -27,6 +27,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/cached"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 	"github.com/vestibule-auth/vestibule/storage/gormstore/sqlite"
+	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
 func must[T any](v T, err error) func(testing.TB) T {
@@ -278,5 +279,24 @@ func TestNoAllocations(t *testing.T) {
 		sink.Lookup(ctx, observe.Lookup{Kind: observe.Sessions, Result: observe.Hit})
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// The deny set of a cache that does not run is not used, and that shows.
+func TestDenySet(t *testing.T) {
+	registry := prom.NewRegistry()
+	m := must(prometheus.New(registry, nil))(t)
+	m.WatchCache(must(cached.New(memory.New(nil), nil))(t))
+	if got := value(scrape(registry), "vestibule_deny_unused"); got != "" {
+		t.Errorf("without a deny set: %q", got)
+	}
+	store := must(cached.New(memory.New(nil), &cached.Options{DenySet: &cached.DenySet{}}))(t)
+	m.WatchCache(store)
+	if out := scrape(registry); value(out, "vestibule_deny_unused") != "1" || value(out, "vestibule_deny_entries") != "0" {
+		t.Errorf("before Run: %q, %q", value(out, "vestibule_deny_unused"), value(out, "vestibule_deny_entries"))
+	}
+	store.InvalidateSubject("alice")
+	if got := value(scrape(registry), "vestibule_deny_entries"); got != "1" {
+		t.Errorf("after a revocation: %q", got)
 	}
 }

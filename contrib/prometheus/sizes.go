@@ -13,7 +13,8 @@ import (
 
 // sizes collects the sizes of caches when Prometheus asks for them.
 type sizes struct {
-	entries, bytes *prom.Desc
+	entries, bytes     *prom.Desc
+	denied, denyUnused *prom.Desc
 
 	mu     sync.Mutex
 	caches []interface {
@@ -26,11 +27,15 @@ func newSizes() *sizes {
 	return &sizes{
 		entries: prom.NewDesc(namespace+"cache_entries", "Entries of the caches.", []string{"kind"}, nil),
 		bytes:   prom.NewDesc(namespace+"cache_bytes", "Estimated memory of the entries.", []string{"kind"}, nil),
+
+		denied:     prom.NewDesc(namespace+"deny_entries", "Entries of the deny sets.", nil, nil),
+		denyUnused: prom.NewDesc(namespace+"deny_unused", "Number of deny sets that are not used now.", nil, nil),
 	}
 }
 
 // WatchCache adds the size of a *cached.Store or *cached.Parts to vestibule_cache_entries and
-// vestibule_cache_bytes.
+// vestibule_cache_bytes. If a *cached.Store has a deny set, it is added to vestibule_deny_entries, and
+// to vestibule_deny_unused while tokens are checked in the store instead.
 func (m *Metrics) WatchCache(cache interface {
 	UsageOf(cached.Kind) cached.Usage
 }) {
@@ -50,6 +55,8 @@ func (m *Metrics) WatchTable(table *authn.Table) {
 func (s *sizes) Describe(ch chan<- *prom.Desc) {
 	ch <- s.entries
 	ch <- s.bytes
+	ch <- s.denied
+	ch <- s.denyUnused
 }
 
 func (s *sizes) Collect(ch chan<- prom.Metric) {
@@ -71,6 +78,26 @@ func (s *sizes) Collect(ch chan<- prom.Metric) {
 			}
 			send(observe.Kind(k), entries, bytes)
 		}
+	}
+	sets, denied, unused := 0, 0, 0
+	for _, c := range s.caches {
+		d, ok := c.(interface{ DenySet() cached.DenyState })
+		if !ok {
+			continue
+		}
+		state := d.DenySet()
+		if !state.Used && state.Why == "" { // it has no deny set
+			continue
+		}
+		sets++
+		denied += state.Entries
+		if !state.Used {
+			unused++
+		}
+	}
+	if sets > 0 {
+		ch <- prom.MustNewConstMetric(s.denied, prom.GaugeValue, float64(denied))
+		ch <- prom.MustNewConstMetric(s.denyUnused, prom.GaugeValue, float64(unused))
 	}
 	if len(s.tables) > 0 {
 		var entries, bytes int
