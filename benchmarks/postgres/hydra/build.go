@@ -65,9 +65,9 @@ func buildIn(ctx context.Context, dir, file string) error {
 	if err := errors.Join(os.Chmod(mod, 0o644), os.Chmod(filepath.Join(source, "go.sum"), 0o644), os.WriteFile(mod, changed, 0o644)); err != nil {
 		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", file, ".")
+	build := exec.CommandContext(ctx, "go", "build", "-mod=mod", "-o", file, ".")
 	build.Dir = source
-	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "GOWORK=off")
 	_, err = output(build)
 	return err
 }
