@@ -76,7 +76,7 @@ func TestReport(t *testing.T) {
 		return s
 	}
 	r := &Results{Rounds: 3, Slot: "3s", Servers: []Server{{Name: "vestibule", Memory: 20 << 20}, {Name: "hydra"}}, Samples: []*Sample{
-		{Work: Introspection, Server: "vestibule", Slots: slots(5200, 4000, 5000)}, {Work: Introspection, Server: "hydra", Slots: slots(500, 500, 1000)},
+		{Work: Introspection, Server: "vestibule", Slots: slots(5200, 4000, 5000)}, {Work: Introspection, Server: "hydra", Slots: slots(500, 500, 1000), Waits: map[string]int{running: 60, "IO WALSync": 35, between: 5}},
 		{Work: ClientCredentials, Server: "vestibule", Slots: slots(900)}, {Work: ClientCredentials, Server: "hydra", Slots: slots(300)},
 	}}
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| introspection | 5,000<br>8.0 × (5.0–10.4) | 500 |", "| vestibule | 20 |",
+		"| introspection | 5,000<br>8.0 × (5.0–10.4) | 500 |", "| vestibule | 20 |", "| introspection | – | running 60 %, IO WALSync 35 % |",
 		"| introspection: at least 8 × Hydra | 8.0 (5.0–10.4) | met |", "| client credentials: at least 8 × Hydra | 3.0 (3.0–3.0) | missed |",
 		"| introspection, vestibule: 5000 per second | 5000 | met |",
 	} {

@@ -18,7 +18,7 @@ func (r *Results) markdown() string {
 	p("%d rounds, with %d connections that stay open. Each figure is the median of the rounds; brackets contain the", r.Rounds, Connections)
 	p("minimum and the maximum. The client, the servers and PostgreSQL share the cores of one machine, so compare the")
 	p("columns with each other. Before the run, each server must accept the right credentials and reject wrong ones.\n")
-	p("%s; commit %s; %s; %s; PostgreSQL %s, `shared_buffers=1GB`; load average before", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.PostgreSQL)
+	p("%s; commit %s; %s; %s; PostgreSQL %s, `shared_buffers=1GB`, with pg_stat_statements; load average before", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.PostgreSQL)
 	p("the run %s, after it %s. The run itself loads the machine. If the load before it was high, other programs ran at the", r.Load, r.LoadAfter)
 	p("same time, and the absolute figures are too low.\n")
 	p("## Targets\n\n| Target | Measured | |\n|---|---|---|")
@@ -44,13 +44,17 @@ func (r *Results) markdown() string {
 		return number(s.median(func(s Slot) float64 { return s.P50 })) + ", " + number(s.median(func(s Slot) float64 { return s.P99 }))
 	})
 	p("## What limits the rate\n")
-	p("Milliseconds of processor time per request: server + PostgreSQL + benchmark client. Then PostgreSQL's transactions")
-	p("(reads included) and the bytes that it wrote to its log (WAL) per request. A request without WAL waits for no disk.\n")
+	p("Milliseconds of processor time per request: server + PostgreSQL + benchmark client. Then PostgreSQL's statements,")
+	p("with BEGIN and COMMIT, and the bytes that it wrote to its log (WAL) per request. Without WAL, a request waits for no")
+	p("disk.\n")
 	r.table(p, func(s *Sample) string {
-		return fmt.Sprintf("%s + %s + %s<br>%.1f transactions, %.0f B",
+		return fmt.Sprintf("%s + %s + %s<br>%.1f statements, %.0f B",
 			number(s.median(func(s Slot) float64 { return s.Server })), number(s.median(func(s Slot) float64 { return s.PostgreSQL })), number(s.median(func(s Slot) float64 { return s.Client })),
-			s.Transactions, s.median(func(s Slot) float64 { return s.WAL }))
+			s.Statements, s.median(func(s Slot) float64 { return s.WAL }))
 	})
+	p("What PostgreSQL's sessions did, by samples of `pg_stat_activity` in each turn. \"%s\" means that a statement used", running)
+	p("a processor or waited for one, and \"%s\" that the next statement of a transaction had not arrived.\n", between)
+	r.table(p, (*Sample).mostly)
 	p("## Memory\n\nResident memory of each server after the run. Both clients of Hydra use one process.\n")
 	p("| Server | MiB |\n|---|---|")
 	for _, s := range r.Servers {

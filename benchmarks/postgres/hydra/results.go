@@ -36,8 +36,11 @@ type Server struct {
 type Sample struct {
 	Work, Server string
 	Slots        []Slot
-	// Transactions per request, in PostgreSQL; reads count too.
-	Transactions float64
+	// Statements per request in PostgreSQL, with BEGIN and COMMIT.
+	Statements float64
+	// Waits counts what PostgreSQL's sessions were seen doing: wait events, or running a statement,
+	// or waiting for the server's next statement in a transaction.
+	Waits map[string]int
 }
 
 // The names of the results and of the page, in the folder of the benchmarks.

@@ -4,6 +4,7 @@ package hydra
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,7 +50,7 @@ func Run(ctx context.Context, o Options) (r *Results, err error) {
 	if err := Build(ctx, o.Hydra); err != nil {
 		return nil, err
 	}
-	pg, err := machine.StartPostgreSQL(ctx, "max_connections=200", bufferSetting)
+	pg, err := machine.StartPostgreSQL(ctx, "max_connections=200", bufferSetting, "shared_preload_libraries=pg_stat_statements")
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +60,9 @@ func Run(ctx context.Context, o Options) (r *Results, err error) {
 		Hydra: Version, Rounds: o.Rounds, Slot: o.Slot.String(),
 	}
 	if r.PostgreSQL, err = pg.Version(ctx); err != nil {
+		return nil, err
+	}
+	if err := pg.Do(ctx, "postgres", "CREATE EXTENSION pg_stat_statements"); err != nil {
 		return nil, err
 	}
 	var list []*contestant
@@ -108,7 +112,7 @@ func (r *Results) measure(ctx context.Context, o Options, pg *machine.PostgreSQL
 		for i, k := range list {
 			samples[i] = &Sample{Work: work, Server: k.name}
 			var err error
-			if before[i], err = transactions(ctx, pg, k.database); err != nil {
+			if before[i], err = statements(ctx, pg, k.database); err != nil {
 				return err
 			}
 		}
@@ -117,19 +121,26 @@ func (r *Results) measure(ctx context.Context, o Options, pg *machine.PostgreSQL
 				i = (i + round) % len(list)
 				k := list[i]
 				o.Progress(fmt.Sprintf("%s, round %d of %d: %s", work, round+1, o.Rounds, k.name))
+				if samples[i].Waits == nil {
+					samples[i].Waits = make(map[string]int)
+				}
+				stop, err := watch(ctx, pg.URL("postgres"), k.database, samples[i].Waits)
+				if err != nil {
+					return err
+				}
 				slot, err := k.turn(ctx, work, o.Slot, func() (m meter, err error) {
 					m = meter{server: k.process.CPU(), postgresql: pg.CPU(), client: ownCPU()}
 					m.wal, err = pg.Number(ctx, "postgres", "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8")
 					return m, err
 				})
-				if err != nil {
+				if err = cmp.Or(err, stop()); err != nil {
 					return err
 				}
 				samples[i].Slots = append(samples[i].Slots, slot)
 			}
 		}
 		for i, k := range list {
-			after, err := transactions(ctx, pg, k.database)
+			after, err := statements(ctx, pg, k.database)
 			if err != nil {
 				return err
 			}
@@ -141,17 +152,17 @@ func (r *Results) measure(ctx context.Context, o Options, pg *machine.PostgreSQL
 					}
 				}
 			}
-			samples[i].Transactions = (after - before[i]) / requests
+			samples[i].Statements = (after - before[i]) / requests
 		}
 		r.Samples = append(r.Samples, samples...)
 	}
 	return nil
 }
 
-// transactions is the number of transactions in a database so far. Sessions report theirs up to a
-// second late.
-func transactions(ctx context.Context, pg *machine.PostgreSQL, database string) (float64, error) {
-	return pg.Number(ctx, "postgres", "SELECT xact_commit::float8 FROM pg_stat_database WHERE datname = '"+database+"'")
+// statements is the number of statements that were executed in a database so far, with BEGIN and
+// COMMIT.
+func statements(ctx context.Context, pg *machine.PostgreSQL, database string) (float64, error) {
+	return pg.Number(ctx, "postgres", "SELECT COALESCE(sum(calls), 0)::float8 FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = '"+database+"'")
 }
 
 // startOurs starts Serve in a process of its own.
