@@ -110,7 +110,8 @@ func (r *Results) markdown() string {
 	p("random, and each user has %d. The tables take turns of %s in %d rounds.\n", tokensPerUser, r.Slot, r.Rounds)
 	p("PostgreSQL has `shared_buffers=%s`, which is more than all tables, and the tables are read into it first. Each", r.SharedBuffers)
 	p("connection then looks tokens up for %s before the measurement. A new connection is slower: it must map each page", r.Warm)
-	p("of shared memory on its first use. So keep connections open.\n")
+	p("of shared memory on its first use. So keep connections open. If other programs load the machine, this time is too")
+	p("short for the largest table, and its figures are those of a new connection.\n")
 	p("%s; commit %s; %s; %s; PostgreSQL %s; load average before the run %s, before the", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.PostgreSQL, r.Load)
 	p("measurement %s, at the end %s. If the load was high, other programs ran at the same time, and only the ratios mean", r.LoadWarm, r.LoadAfter)
 	p("something.\n")
@@ -124,10 +125,10 @@ func (r *Results) markdown() string {
 		state = "met"
 	}
 	p("Target: with %s tokens, the median is at most %.1f times that with %s. Measured: %.2f (%s).\n", grouped(last.Tokens), gate, grouped(first.Tokens), mid, state)
-	p("| Tokens | p50 | p99 | × p50 of %s | Size with accounts and indexes | Bytes per token |\n|---|---|---|---|---|---|", grouped(first.Tokens))
+	p("| Tokens | p50 | p99 | p50 of the fastest round | × p50 of %s | Size with accounts and indexes | Bytes per token |\n|---|---|---|---|---|---|---|", grouped(first.Tokens))
 	for _, s := range r.Samples {
 		mid, least, most := ratio(s.P50, first.P50)
-		p("| %s | %.0f µs | %.0f µs | %.2f (%.2f–%.2f) | %.0f MB | %.0f |", grouped(s.Tokens), median(s.P50), median(s.P99), mid, least, most, s.Bytes/1e6, s.Bytes/float64(s.Tokens))
+		p("| %s | %.0f µs | %.0f µs | %.0f µs | %.2f (%.2f–%.2f) | %.0f MB | %.0f |", grouped(s.Tokens), median(s.P50), median(s.P99), slices.Min(s.P50), mid, least, most, s.Bytes/1e6, s.Bytes/float64(s.Tokens))
 	}
 	return b.String()
 }

@@ -73,7 +73,7 @@ func (r *Results) markdown() string {
 		{"Client authentication", "`client_secret_basic`, also for introspection", "`client_secret_basic`; introspection is an endpoint of the admin API, and no client authenticates"},
 		{"Access tokens", "opaque, one hour", "opaque, one hour"},
 		{"Refresh", "rotation, a grace period of 10 seconds, reuse detection", "rotation without a grace period, reuse detection"},
-		{"ID tokens", "RS256, 2048-bit key", "RS256, 4096-bit key"},
+		{"ID tokens", "RS256, 3072-bit key (the default)", "RS256, 4096-bit key (its default)"},
 		{"Code flow", "login without a password, consent page, form, token endpoint: 4 requests", "authorization endpoint 3 times, login and consent accepted through the admin API, token endpoint: 6 requests"},
 		{"Other", "audit and log discarded", "`--dev` (http), `LOG_LEVEL=error`, `SQA_OPT_OUT=true`"},
 	} {
