@@ -111,7 +111,7 @@ func (r *Results) markdown() string {
 	p("PostgreSQL has `shared_buffers=%s`, which is more than all tables, and the tables are read into it first. Each", r.SharedBuffers)
 	p("connection then looks tokens up for %s before the measurement. A new connection is slower: it must map each page", r.Warm)
 	p("of shared memory on its first use. So keep connections open. If other programs load the machine, this time is too")
-	p("short for the largest table, and its figures are those of a new connection.\n")
+	p("short for the largest table, whose figures then show a new connection.\n")
 	p("%s; commit %s; %s; %s; PostgreSQL %s; load average before the run %s, before the", r.Time.Format("2 January 2006, 15:04 UTC"), r.Commit, r.Machine, r.Go, r.PostgreSQL, r.Load)
 	p("measurement %s, at the end %s. If the load was high, other programs ran at the same time, and only the ratios mean", r.LoadWarm, r.LoadAfter)
 	p("something.\n")
