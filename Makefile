@@ -9,7 +9,7 @@ BENCHTIME ?= 1s
 export VESTIBULE_VECTORS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race fuzz bench microbench peers lint docs docs-generate docs-serve attacks interop timing test-portable cover benchgate release lint-workflows faults soak
+.PHONY: help run test race fuzz bench bench-hydra bench-growth microbench peers lint docs docs-generate docs-serve attacks interop timing test-portable cover benchgate release lint-workflows faults soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,8 +21,9 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 # once than there are cores, since tests wait for PostgreSQL and for each other. The collector runs
 # less often: memory is there.
 SLOW = ./storage/gormstore ./storage/cached ./authn/throttle ./examples/compare ./schemes/oauth2/server ./authn/password
-# Examples that are modules of their own, so that what they import does not reach users.
-MODULES = contrib/prometheus contrib/otel examples/observability examples/apikey examples/routers/chi examples/routers/echo examples/routers/gin
+# Modules of their own, so that what they import does not reach users. Tests of benchmarks/postgres
+# start no other program.
+MODULES = benchmarks/postgres contrib/prometheus contrib/otel examples/observability examples/apikey examples/routers/chi examples/routers/echo examples/routers/gin
 GOTEST = GOGC=300 scripts/with-services $(GO) test -timeout 30m -p 4
 
 # Without vet: "make lint" vets the same packages, and CI runs both.
@@ -40,6 +41,12 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: ## everything beside the peers and Django; replaces docs/benchmarks/, unless BENCHFLAGS ask for a part, for fewer than 3 rounds, or for -out DIR; BENCHFLAGS=-h lists them
 	cd benchmarks && $(GO) run ./cmd/bench $(BENCHFLAGS)
+
+bench-hydra: ## the authorization server beside Ory Hydra on one PostgreSQL; builds Hydra, takes about 10 minutes, replaces docs/benchmarks/hydra.md; BENCHFLAGS=-h lists flags
+	cd benchmarks/postgres && $(GO) run ./cmd/bench-hydra $(BENCHFLAGS)
+
+bench-growth: ## lookups in tables of 10 thousand to 10 million device tokens; needs 8 GB of memory, replaces docs/benchmarks/growth.md; BENCHFLAGS=-h lists flags
+	cd benchmarks/postgres && $(GO) run ./cmd/bench-growth $(BENCHFLAGS)
 
 microbench: ## benchmarks that match BENCH, on real SQLite and PostgreSQL
 	scripts/with-services $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./...
