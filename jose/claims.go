@@ -34,7 +34,7 @@ func ParseClaims(data []byte) (Claims, error) {
 }
 
 // ParseObject parses a JSON object that is not the payload of a token. Unlike [ParseClaims] it
-// accepts registered claim names in another case. It rejects duplicate names.
+// accepts registered claim names in another case ("SUB"). It rejects duplicate names.
 func ParseObject(data []byte) (Claims, error) {
 	members, err := scanObject(data, maxMembers)
 	if err != nil {

@@ -48,7 +48,7 @@ const (
 	Start     Reason = iota // the courier has not proved anything yet
 	Reconnect               // the connection was lost
 	Gap                     // messages are missing, or may be
-	Clock                   // the clocks moved apart, for example because the machine was suspended
+	Clock                   // the wall clock and the monotonic clock moved apart, for example because the machine was suspended
 	Timeout                 // the answer came too late
 	Reasons                 // the number of reasons; not a reason
 )

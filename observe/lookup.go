@@ -17,7 +17,7 @@ const (
 	AccessTokens       // opaque access tokens
 	Standings          // revocation status of JWTs
 	UserStandings      // revocation status of JWTs, with the account
-	Blocks             // blocked names; these are only invalidated
+	Blocks             // keys of the blocklist; never looked up, only invalidated
 	LiveUsers          // accounts whose password was verified
 	Permissions        // permissions of accounts
 	Identities         // identities that a middleware keeps

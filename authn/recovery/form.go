@@ -64,7 +64,8 @@ type Page struct {
 	Login, Request, NameLabel string
 }
 
-// Token is a token that a page repeats. Printing it, also as part of a Page, does not show it.
+// Token is the token of a reset link, for a page that puts it into its form again. Printing it, also
+// as part of a Page, does not show it.
 type Token struct{ text string }
 
 // Text returns the token, for the value of the field "token". It is "" if there is none.
@@ -78,7 +79,7 @@ func (Token) GoString() string { return "[redacted]" }
 
 // RequestForm returns the page on which users request a link. GET shows a form. POST does the work
 // of [Recovery.Request] and shows the same page for every address, known or unknown. Errors have
-// the status of Request. Route both methods to it, outside the authentication chain.
+// the same status as errors of Request. Route both methods to it, outside the authentication chain.
 func (r *Recovery) RequestForm(opts *FormOptions) http.Handler {
 	return form(opts, Page{Step: StepRequest}, func(w http.ResponseWriter, req *http.Request, p *Page) error {
 		v, err := r.request(w, req)

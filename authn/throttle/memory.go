@@ -12,8 +12,8 @@ import (
 type MemoryOptions struct {
 	// MaxEntries is the largest number of counts, one for each bucket and rate. Shared buckets are
 	// not included. 0 means 200,000, about 26 MB; so does a negative value. If there are more, the
-	// counts closest to a full bucket are dropped. So a flood of new names drops its own counts
-	// first, and never shared ones.
+	// counts closest to a full bucket are dropped. So if a flood of new names needs more, the counts
+	// of these names are dropped first. Counts of shared buckets are never dropped.
 	MaxEntries int
 	// MaxSets is the largest number of sets of marks (see [Mark]). Each account and address that
 	// logs in has three. 0 means 100,000, about 20 MB; so does a negative value. If there are more,

@@ -38,7 +38,7 @@ func (s *Scheme) Logins() http.Handler {
 	})
 }
 
-// RevokeLogin returns the endpoint that revokes one of the caller's logins with its access tokens.
+// RevokeLogin returns the endpoint that revokes one of the caller's logins and its access tokens.
 // It accepts DELETE for a path with the login's ID as {id}. The response is 204, or 404 if the
 // caller has no such login. The caller is the same as for [Scheme.Logins]. After a 503 the login
 // may still be valid.

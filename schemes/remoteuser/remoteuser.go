@@ -30,7 +30,7 @@ import (
 type Options struct {
 	// Canonical returns the normal form of an account name, or an error if the name is invalid. Use
 	// the same function as in password.Options. Nil accepts names unchanged: 1 to 150 bytes of
-	// UTF-8 without control characters, commas, and white space at the ends.
+	// UTF-8 that contain no comma or control character and have no white space at either end.
 	Canonical func(name string) (string, error)
 	// Create returns a new account for a name that the store does not have; the scheme stores it.
 	// See NewUser. Nil rejects unknown names. If Create returns an *authn.Error, the request is

@@ -18,7 +18,7 @@ import (
 //
 // The session of the request gets a new cookie for the login that change returns. The session keeps
 // its data, and a remembered login stays remembered. All other sessions and tokens are revoked.
-// Data that another request saves in the session while change runs is lost. If the handler is not
+// Data is lost if another request saves it in the session while change runs. If the handler is not
 // behind the middleware, first check where the request comes from ([csrf.Site].Check).
 //
 // Errors:

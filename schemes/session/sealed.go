@@ -255,8 +255,8 @@ func (s *Sealed) Renew(w http.ResponseWriter, r *http.Request, id authn.Identity
 	return nil
 }
 
-// Start is [Scheme.Start] for sealed sessions. The tokens of the new session have a new secret. It
-// returns [ErrTooLarge] if the data that is kept does not fit into the cookie.
+// Start is [Scheme.Start] for sealed sessions. The CSRF tokens of the new session come from a
+// new secret. Start returns [ErrTooLarge] if the data that is kept does not fit into the cookie.
 func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	if !storage.BelongsTo(s.space, login.Subject) {
 		return fmt.Errorf("session: Start: the login is not in the space %q", s.space)

@@ -9,7 +9,7 @@ import (
 type Access int
 
 const (
-	// ForClients marks endpoints that read client credentials, and public documents. Mount them
+	// ForClients marks public documents and endpoints that read client credentials. Mount them
 	// outside the chain (authz.Mux.Public), because the chain would read these credentials as
 	// credentials of a user.
 	ForClients Access = iota
