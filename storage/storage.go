@@ -32,7 +32,8 @@
 // tables. AccountSource is for wrappers of stores. RateLimits is for limits that several processes
 // share (package throttle). EpochBatches is optional, and revokes the credentials of all accounts.
 // Revocations and UnchangedTokens are optional, and let signed access tokens be accepted without a
-// query (cached.Options.DenySet).
+// query (cached.Options.DenySet). AuditLog is optional, and stores audit events in the transaction of
+// their change (audit.Options.Required).
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
 // deleted records. Package storagetest tests an implementation, even one that has only some parts.

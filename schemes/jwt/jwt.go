@@ -198,10 +198,14 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 		return nil, fmt.Errorf("jwt: New: %w", err)
 	}
 	s.endpoints = login.Endpoints{Challenge: s.Challenge, Rejected: s.invalid}
+	blocked := o.AccessTTL
+	if s.recent == nil { // otherwise the store knows the lifetimes of earlier tokens
+		blocked = max(blocked, pastTTL)
+	}
 	s.rotator, err = rotation.New(store, &rotation.Options{
 		Grace: max(o.Grace, 0), Idle: o.RefreshTTL, Absolute: o.AbsoluteTTL, Clock: o.Clock,
 		// The longest remaining lifetime of a new token for a verifier whose clock is behind.
-		Block: max(o.AccessTTL, pastTTL) + 2*o.Leeway + time.Minute,
+		Block: blocked + 2*o.Leeway + time.Minute,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jwt: New: %w", err)
