@@ -302,3 +302,22 @@ func TestDenySet_attack_471_without_courier(t *testing.T) {
 		t.Error("over parts")
 	}
 }
+
+// The application blocks an account for a day, so that tokens issued later are rejected too.
+func TestDenySet_attack_479_blocked_for_longer(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		deny(t, denyOptions{stateless: true, alone: alone}, func(d *denying) {
+			key := storage.BlockKeyOf(storage.BlockSubject, "https://auth.example", "id")
+			must(d.T, d.s.Block(d.Context(), time.Now().Add(24*time.Hour), key))
+			for range 40 {
+				d.later(7 * time.Minute)
+				d.refused("blocked", d.issue("id").Access)
+			}
+			d.later(24 * time.Hour)
+			_, err := d.base.Prune(d.Context(), time.Now(), 1000)
+			must(d.T, err)
+			d.later(time.Hour)
+			d.want("later", d.issue("id").Access, 200, 0)
+		})
+	}
+}

@@ -83,8 +83,10 @@ func (d *denied) read(ctx context.Context) denyState {
 		d.checked.Drop()
 		return denyState{why: whyNew}
 	}
-	if d.s.follow == nil || d.ready.Load() != asked || int64(l.Longest) > d.accepted.Load() || d.accepted.Load() == int64(storage.NoTokenLimit) {
+	again := d.s.now()-d.loaded >= (l.Longest+storage.RevocationMargin)/2
+	if d.s.follow == nil || again || d.ready.Load() != asked || int64(l.Longest) > d.accepted.Load() || d.accepted.Load() == int64(storage.NoTokenLimit) {
 		d.prune(l.Longest)
+		began := d.s.now()
 		switch err := d.load(ctx, l.Now, cutoff); {
 		case errors.Is(err, storage.ErrLimit):
 			d.asked.Add(1) // before the names are removed
@@ -93,6 +95,7 @@ func (d *denied) read(ctx context.Context) denyState {
 		case err != nil:
 			return denyState{whyFault, err}
 		}
+		d.loaded = began
 	}
 	d.accepted.Store(int64(l.Longest))
 	d.prune(l.Longest)

@@ -19,10 +19,11 @@ import (
 // themselves: package jwt, and package oauth2 with SignedAccess.
 //
 // The set holds what was revoked, disabled, deleted or lessened during the longest lifetime of a
-// token and storage.RevocationMargin (10 minutes) before now. [Store.Run] reads it from the database
-// and keeps it current: by the messages of the Courier, and without a courier by reading again, three
-// times in each TTL. Until it is complete, and whenever that is not certain, tokens are checked in the
-// store.
+// token and storage.RevocationMargin (10 minutes) before now, and what is blocked for longer. A
+// transaction that revokes must commit within these 10 minutes. [Store.Run] reads the set from the
+// database and keeps it current: by the messages of the Courier, and without a courier by reading
+// again, three times in each TTL. Until the set is complete, and whenever that is not certain, tokens
+// are checked in the store.
 //
 // The set does not notice what bypasses the library and its triggers, such as SQL on your own account
 // table without [gormstore.Store.MigrateTriggers]. Call SetActive or BumpEpoch for such changes.
@@ -72,6 +73,10 @@ type denied struct {
 	limit    int
 	set      *recent.Set
 	wake     chan struct{}
+
+	// loaded is when the store was read last. It is read again before any name is forgotten: the
+	// application may have blocked a name for longer than tokens live. Only run uses it.
+	loaded time.Duration
 
 	asked    atomic.Uint64 // raised when the set may lack something
 	ready    atomic.Uint64 // the value of asked for which the set is complete

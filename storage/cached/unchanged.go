@@ -48,10 +48,13 @@ type tokenLease struct {
 
 func (l *tokenLease) unchanged(ctx context.Context, now elapsed.Instant) bool {
 	d := l.s.denied
-	changes := d.set.Changes() + 1 // before the names
-	if l.seen.Load() == changes {  // nothing was added since
-		_, ok := d.usable(now)
-		return ok && int64(l.token.Lifetime) <= d.accepted.Load() && l.s.mayKnow(ctx)
+	asked, ok := d.usable(now) // before the names: see denied
+	if !ok {
+		return false
+	}
+	changes := d.set.Changes() + 1
+	if l.seen.Load() == changes { // nothing was added since
+		return int64(l.token.Lifetime) <= d.accepted.Load() && !l.s.direct(ctx, Standings) && d.asked.Load() == asked
 	}
 	if !l.s.unchangedToken(ctx, &l.token, now) {
 		return false
