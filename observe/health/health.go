@@ -1,6 +1,6 @@
 // Package health has the handlers of /healthz and /readyz, for load balancers and orchestrators.
 //
-// [Live] reports whether the process should be restarted, and [Ready] whether it should get requests:
+// [Live] reports whether the database answers, and [Ready] whether the process should get requests:
 //
 //	mux.Bare("GET /healthz", health.Live(checks))
 //	mux.Bare("GET /readyz", health.Ready(checks))
@@ -137,11 +137,10 @@ func (c *Checks) run(ctx context.Context) (out report) {
 		switch have, want, err := c.Schema(ctx); {
 		case err != nil:
 			out.Schema, out.ready = word(false, "", "unknown"), false
-		case have != want:
+		case have < want:
 			out.Schema, out.ready = word(false, "", "outdated"), false
-			if have > want {
-				out.Schema = "newer"
-			}
+		case have > want: // during an upgrade, servers of the version before go on
+			out.Schema = word(false, "", "newer")
 		default:
 			out.Schema = "ok"
 		}

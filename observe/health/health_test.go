@@ -36,7 +36,7 @@ func TestAnswers(t *testing.T) {
 			"fallback":  {func(c *health.Checks) { c.Limits = func() bool { return false } }, 200, 200, `{"status":"degraded","store":"ok","schema":"ok","cache":"ok","limits":"in memory",` + pool},
 			"down":      {func(c *health.Checks) { c.Store = func(context.Context) error { return errDown } }, 503, 503, `{"status":"unavailable","store":"unavailable","cache":"ok","limits":"ok",` + pool},
 			"old":       {func(c *health.Checks) { c.Schema = func(context.Context) (int, int, error) { return 17, 18, nil } }, 200, 503, `{"status":"unavailable","store":"ok","schema":"outdated","cache":"ok","limits":"ok",` + pool},
-			"newer":     {func(c *health.Checks) { c.Schema = func(context.Context) (int, int, error) { return 19, 18, nil } }, 200, 503, `{"status":"unavailable","store":"ok","schema":"newer","cache":"ok","limits":"ok",` + pool},
+			"newer":     {func(c *health.Checks) { c.Schema = func(context.Context) (int, int, error) { return 19, 18, nil } }, 200, 200, `{"status":"degraded","store":"ok","schema":"newer","cache":"ok","limits":"ok",` + pool},
 			"no answer": {func(c *health.Checks) { c.Schema = func(context.Context) (int, int, error) { return 0, 0, errDown } }, 200, 503, `{"status":"unavailable","store":"ok","schema":"unknown","cache":"ok","limits":"ok",` + pool},
 			"nothing":   {func(c *health.Checks) { *c = health.Checks{} }, 200, 200, `{"status":"ok"}`},
 		} {

@@ -137,8 +137,7 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 		res, err = s.rotate(ctx, use, &pair)
 		f := res.State.Family
 		switch {
-		case err == nil && res.Repeated:
-			s.notify(ctx, audit.RefreshRepeated, f)
+		case err == nil && res.Repeated: // changes nothing, and is reported below
 		case err == nil:
 			s.notify(ctx, audit.RefreshSucceeded, f)
 		case errors.Is(err, rotation.ErrReused):
@@ -154,6 +153,8 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 		return Pair{}, "", false, s.refusal(err)
 	}
 	if res.Repeated {
+		// Not in Change: anyone could fill the table of events by repeating one refresh token.
+		s.notify(ctx, audit.RefreshRepeated, res.State.Family)
 		var first sealedPair
 		if err := json.Unmarshal(res.Answer, &first); err != nil {
 			return Pair{}, "", false, err

@@ -115,16 +115,22 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 		case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrNotFound):
 			return oauth2.PageError("The code has expired, or was used already. Begin again on your device.")
 		}
+		if err == nil {
+			kind := audit.DeviceDenied
+			if decision == "allow" {
+				kind = audit.DeviceApproved
+			}
+			p.report(ctx, kind, "", a.Client, u)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	kind, done := audit.DeviceDenied, "The device has no access."
+	done := "The device has no access."
 	if decision == "allow" {
-		kind, done = audit.DeviceApproved, "The device has access now."
+		done = "The device has access now."
 	}
-	p.report(r.Context(), kind, "", a.Client, u)
 	page.TextHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_ = deviceDone.Execute(w, done)

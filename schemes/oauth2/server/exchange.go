@@ -153,15 +153,10 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 			}
 			return nil // commit, so that a reused family stays revoked
 		}
-		switch {
-		case err != nil:
-			return err
-		case res.Repeated:
-			s.Notify(ctx, about(audit.RefreshRepeated, f))
-		default:
+		if err == nil && !res.Repeated { // a repetition changes nothing, and is reported below
 			s.Notify(ctx, about(audit.RefreshSucceeded, f))
 		}
-		return nil
+		return err
 	})
 	switch {
 	case errors.Is(err, rotation.ErrTooMany):
@@ -172,6 +167,8 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 		return tokenResponse{}, refused
 	}
 	if res.Repeated {
+		// Not in the transaction: anyone could fill the table of events by repeating one token.
+		s.Notify(ctx, about(audit.RefreshRepeated, res.State.Family))
 		a = tokenResponse{}
 		if err := json.Unmarshal(res.Answer, &a); err != nil {
 			return tokenResponse{}, err

@@ -38,7 +38,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	case refreshFormat.Valid(text):
 		err := s.Change(ctx, func(ctx context.Context) error {
 			st, err := s.rotator.Revoke(ctx, rotation.Use{Secret: text, Purpose: s.purpose, Client: c.ID})
-			if err == nil {
+			if err == nil && !st.Family.Ended && s.Now().Before(st.Family.Expires) { // otherwise nothing was revoked
 				s.Notify(ctx, about(audit.TokenRevoked, st.Family))
 			}
 			return err
