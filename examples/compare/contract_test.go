@@ -29,7 +29,7 @@ const (
 // healthy waits until /healthz reports nothing. On a busy machine a cache is bypassed now and then.
 func healthy(t *testing.T, h http.Handler) {
 	t.Helper()
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { //house: PostgreSQL has no clock of ours
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))
 		if w.Code == 200 && strings.TrimSpace(w.Body.String()) == `{"status":"ok"}` {

@@ -97,6 +97,7 @@ var rules = []rule{
 	{"internal/elapsed", nil},
 	{"internal/rate", nil},
 	{"internal/recent", nil},
+	{"internal/scaling", nil},
 	{"internal/flight", nil},
 	{"internal/flood", []string{"internal/network", "storage"}},
 	{"internal/network", nil},
