@@ -41,6 +41,33 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// In a soak each fault comes once before any comes again, in an order that the seed repeats.
+func TestRarest(t *testing.T) {
+	deal := func() (names []string) {
+		w := &world{db: &database{volume: &volume{}}}
+		for range 3 {
+			w.replicas = append(w.replicas, &replica{})
+		}
+		h := &harness{w: w, chosen: map[string]int{}}
+		rng := rand.New(rand.NewPCG(7, 1000))
+		for range 2 * len(w.faults(rng)) {
+			names = append(names, h.rarest(rng).name)
+		}
+		return names
+	}
+	names := deal()
+	for _, half := range [][]string{names[:len(names)/2], names[len(names)/2:]} {
+		half = slices.Clone(half)
+		slices.Sort(half)
+		if n := len(slices.Compact(half)); n != len(names)/2 {
+			t.Errorf("%d different faults of %d", n, len(names)/2)
+		}
+	}
+	if !slices.Equal(names, deal()) {
+		t.Error("the seed gave another order")
+	}
+}
+
 func TestCanaries(t *testing.T) {
 	const secret = "vst_0123456789abcdefghij"
 	for text, want := range map[string]bool{

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	randv2 "math/rand/v2"
 	"net"
 	"net/http"
@@ -33,11 +35,12 @@ type harness struct {
 	pool    *pool
 	before  map[string]resources
 	part    int // of the history, from 1
+	chosen  map[string]int
 	result  *result
 }
 
 func newHarness(o options, w *world) (h *harness, err error) {
-	h = &harness{options: o, w: w, hmac: make([]byte, 32), pool: &pool{}, before: map[string]resources{}, part: 1}
+	h = &harness{options: o, w: w, hmac: make([]byte, 32), pool: &pool{}, before: map[string]resources{}, part: 1, chosen: map[string]int{}}
 	h.result = newResult(o, w)
 	_, _ = rand.Read(h.hmac) // never fails
 	for _, u := range w.users {
@@ -223,6 +226,20 @@ func (h *harness) listed(ctx context.Context, rng *randv2.Rand) error {
 	return nil
 }
 
+// rarest returns a random fault, of those that were chosen least often.
+func (h *harness) rarest(rng *randv2.Rand) fault {
+	list := h.w.faults(rng)
+	least := math.MaxInt
+	for _, f := range list {
+		least = min(least, h.chosen[f.name])
+	}
+	list = slices.DeleteFunc(list, func(f fault) bool { return h.chosen[f.name] > least })
+	slices.SortFunc(list, func(a, b fault) int { return cmp.Compare(a.name, b.name) }) // those of proxies come from a map
+	f := list[rng.IntN(len(list))]
+	h.chosen[f.name]++
+	return f
+}
+
 // random inflicts a random fault every so often.
 func (h *harness) random(ctx context.Context, rng *randv2.Rand, until time.Time) error {
 	for time.Now().Before(until) && ctx.Err() == nil {
@@ -230,8 +247,7 @@ func (h *harness) random(ctx context.Context, rng *randv2.Rand, until time.Time)
 		if next.After(until) {
 			next = until
 		}
-		list := h.w.faults(rng)
-		if err := h.w.inflict(ctx, h.rec, list[rng.IntN(len(list))]); err != nil {
+		if err := h.w.inflict(ctx, h.rec, h.rarest(rng)); err != nil {
 			return err
 		}
 		sleep(ctx, time.Until(next))

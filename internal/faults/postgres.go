@@ -65,13 +65,13 @@ func newDatabase(dir string) (*database, error) {
 // predecessor have the memory; then it is started again.
 func (d *database) start() error {
 	d.p = nil
-	return wait(90*time.Second, func() (err error) {
+	return wait(5*time.Minute, func() (err error) { // a busy machine is no reason to give up
 		if d.p == nil || d.p.gone() {
 			if d.p, err = d.launch(); err != nil {
 				return err
 			}
 		}
-		return d.ping()
+		return d.pingWithin(20 * time.Second)
 	})
 }
 
@@ -95,8 +95,10 @@ func (d *database) again() error {
 	return d.start()
 }
 
-func (d *database) ping() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+func (d *database) ping() error { return d.pingWithin(2 * time.Second) }
+
+func (d *database) pingWithin(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	c, err := pgx.Connect(ctx, d.url(d.addr()))
 	if err != nil {
