@@ -175,7 +175,14 @@ func TestNoDataAreKept(t *testing.T) {
 		go_("/logout")
 		runtime.KeepAlive(h)
 		// The store beneath is one in memory; it has forgotten the row.
-		if n := found(dump(t), hidden); n != 0 {
+		n := 0
+		for range 5 { // goroutines of other tests may hold a buffer for a moment
+			if n = found(dump(t), hidden); n == 0 {
+				break
+			}
+			stopTimers()
+		}
+		if n != 0 {
 			t.Errorf("the heap holds them %d times", n)
 		}
 		runtime.KeepAlive(w)
