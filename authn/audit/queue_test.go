@@ -107,6 +107,6 @@ func TestSignals(t *testing.T) {
 		t.Errorf("%s\nwant %s", text, want)
 	}
 	if Signals(nil) != nil {
-		t.Error("a Sink of nobody")
+		t.Error("Signals(nil) returned a Sink")
 	}
 }

@@ -2,8 +2,8 @@
 //
 // [Live] reports whether the database answers, and [Ready] whether the process should get requests:
 //
-//	mux.Bare("GET /healthz", health.Live(checks))
-//	mux.Bare("GET /readyz", health.Ready(checks))
+//	mux.Public("GET /healthz", health.Live(checks))
+//	mux.Public("GET /readyz", health.Ready(checks))
 //
 // The answers have fixed words and numbers only. They contain no error text, no name of a host and no
 // address, because anyone who reaches the port can read them.
@@ -23,7 +23,8 @@ type Checks struct {
 	// Store reports whether the database answers, such as Ping of a store.
 	Store func(context.Context) error
 	// Schema returns the version of the database's schema and the one that the program requires, such
-	// as gormstore.Store.Schema. Ready answers 503 if they differ.
+	// as gormstore.Store.Schema. Ready answers 503 if the database has an older one. During an upgrade
+	// it has a newer one, and servers of the version before go on: that is "degraded".
 	Schema func(context.Context) (have, want int, err error)
 	// Cache reports whether the cache answers: false means that it is blind, so that each lookup
 	// queries the database. Use the Lease of cached.Store.Freshness. A blind process is slower, and
@@ -88,7 +89,7 @@ func Live(c Checks) http.Handler {
 }
 
 // Ready returns the handler of /readyz: 200 if the process can serve requests, and 503 if the database
-// does not answer or has another schema version. A blind cache, or rate limits that are counted in
+// does not answer or has an older schema than the program requires. A newer schema, a blind cache, or rate limits that are counted in
 // memory, make the status "degraded", with 200.
 func Ready(c Checks) http.Handler {
 	return handler(c, func(r *report) bool { return r.ready })

@@ -44,12 +44,21 @@ func (s *Scheme) IssueSliding(ctx context.Context, subject string, epoch int64, 
 	if err != nil {
 		return "", err
 	}
-	now := f.Created
-	token, err := s.slide(ctx, f, u, now, now.Add(s.opts.RefreshTTL))
-	if err == nil {
-		s.notify(ctx, audit.TokenCreated, f)
+	return s.slid(ctx, audit.TokenCreated, f, u, f.Created, f.Created.Add(s.opts.RefreshTTL))
+}
+
+// slid is slide with its event. The store keeps no record of a sliding token, but a required event.
+func (s *Scheme) slid(ctx context.Context, kind audit.Kind, f storage.Family, u storage.User, now, until time.Time) (token string, err error) {
+	err = s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) (err error) {
+		if token, err = s.slide(ctx, f, u, now, until); err == nil {
+			s.notify(ctx, kind, f)
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
 	}
-	return token, err
+	return token, nil
 }
 
 // slide creates a sliding token, which expires at until at the latest.
@@ -118,9 +127,6 @@ func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (
 		return "", "", err
 	}
 	f := storage.Family{ID: a.Family, Subject: a.Subject, Scopes: a.Scopes, Epoch: a.Version, AuthTime: a.AuthTime}
-	token, err = s.slide(ctx, f, u, now, a.RefreshUntil)
-	if err == nil {
-		s.notify(ctx, audit.RefreshSucceeded, f)
-	}
+	token, err = s.slid(ctx, audit.RefreshSucceeded, f, u, now, a.RefreshUntil)
 	return token, a.Subject, err
 }

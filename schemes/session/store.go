@@ -248,12 +248,15 @@ func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held
 				return err
 			}
 		}
-		err := st.s.rows.DeleteSession(r.Context(), held.row.Digest)
+		err := st.s.changed(r, func(r *http.Request) error {
+			err := st.s.rows.DeleteSession(r.Context(), held.row.Digest)
+			if err == nil {
+				st.s.notify(r.Context(), audit.Logout, &held.row.Session, "")
+			}
+			return err
+		})
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
-		}
-		if err == nil {
-			st.s.notify(audit.Context(r), audit.Logout, &held.row.Session, "")
 		}
 		held.row, held.bad = nil, ErrEnded
 	}

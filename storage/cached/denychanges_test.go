@@ -90,6 +90,7 @@ var routes = map[string]func(d *denying, o denyOptions, change func(*cached.Stor
 		for _, c := range told {
 			d.tell(c)
 		}
+		synctest.Wait() // until the set has been read again, if everything changed
 		return d
 	},
 	"while the connection was cut": func(d *denying, o denyOptions, change func(*cached.Store)) *denying {

@@ -14,7 +14,8 @@ import (
 //   - strangers, whose key the cache does not know, have at most three quarters together, and one
 //     network of strangers has at most an eighth;
 //   - one network of known keys has at most half;
-//   - known keys go first.
+//   - known keys go first;
+//   - strangers of many networks wait in a line of limited length.
 //
 // A network is that of flood.NetOf. An address that says nothing about the client has no share of
 // its own.
@@ -73,7 +74,7 @@ func (s *slots) take(c claim, wait time.Duration) (release func(), ok bool) {
 		s.mu.Unlock()
 		return func() { s.release(c) }, true
 	}
-	if s.waiting[c.owner] >= 4*s.most(c.owner) {
+	if s.waiting[c.owner] >= 4*s.most(c.owner) || c.stranger && len(s.queues[1]) >= 16*s.size {
 		s.mu.Unlock()
 		return nil, false
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // block extends until if tokens of a longer lifetime are being issued (RecordTokenLifetime), because
-// the caller may belong to a process that issues shorter ones.
-const block = "INSERT INTO vestibule_blocklist (block_key, until_us) SELECT {key}, COALESCE((SELECT {greatest}({until}, MAX(lifetime_us) + {now}) FROM vestibule_token_lifetimes), {until})" +
+// the caller may belong to a process that issues shorter ones. The margin covers the leeway with which
+// expired tokens are accepted.
+const block = "INSERT INTO vestibule_blocklist (block_key, until_us) SELECT {key}, COALESCE((SELECT {greatest}({until}, MAX(lifetime_us) + {margin} + {now}) FROM vestibule_token_lifetimes), {until})" +
 	" WHERE TRUE ON CONFLICT (block_key) DO UPDATE SET until_us = EXCLUDED.until_us WHERE vestibule_blocklist.until_us < EXCLUDED.until_us"
 
 // newBlock returns the statement with the parameters key, until, until and, if the store has a clock,
@@ -25,7 +27,7 @@ func newBlock(d dialect, clock bool) string {
 	if !clock {
 		now = serverNow
 	}
-	return d.bind(strings.NewReplacer("{key}", d.typed("?", "BYTEA"), "{greatest}", greatest, "{until}", d.typed("?", "BIGINT"), "{now}", now).Replace(block))
+	return d.bind(strings.NewReplacer("{key}", d.typed("?", "BYTEA"), "{greatest}", greatest, "{until}", d.typed("?", "BIGINT"), "{now}", now, "{margin}", strconv.FormatInt(margin, 10)).Replace(block))
 }
 
 // Block implements storage.Blocklist. It inserts the keys in sorted order, so that concurrent calls

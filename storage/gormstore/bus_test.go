@@ -339,6 +339,9 @@ func TestWhatIsTold(t *testing.T) {
 		{"a space", []string{"UPDATE vestibule_spaces SET epoch = 1"}, []string{"all"}},
 		{"a group", []string{"INSERT INTO vestibule_group_permissions VALUES ('g', 'p')"}, []string{"all"}},
 		{"truncation", []string{"TRUNCATE vestibule_families"}, []string{"all"}},
+		{"blocked", []string{"INSERT INTO vestibule_blocklist VALUES (decode('" + digest + "', 'hex'), 5)"}, []string{"key 6 " + digest}},
+		{"blocked for longer", []string{"UPDATE vestibule_blocklist SET until_us = 6"}, []string{"key 6 " + digest}},
+		{"blocked as long", []string{"UPDATE vestibule_blocklist SET until_us = 6"}, nil},
 		{"a long name", []string{"INSERT INTO vestibule_subjects VALUES (repeat('x', 9000), 1)"}, []string{"all"}},
 	} {
 		t.Run("attack_430_"+strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {

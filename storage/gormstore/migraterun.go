@@ -79,8 +79,9 @@ func (s *Store) migrateOnce(ctx context.Context, all []migration) (again bool, e
 	return again && ctx.Err() == nil, err
 }
 
-// lockMigration excludes other processes that migrate until the transaction ends. again reports
-// that another process created the table of locks at the same moment; this attempt is over then.
+// lockMigration excludes other processes that migrate until the transaction ends. If
+// again is true, another process created the table of locks at the same moment. The caller then rolls
+// back and tries again.
 func (s *Store) lockMigration(ctx context.Context, conn *sql.Conn) (again bool, err error) {
 	if s.dialect != postgres {
 		return false, nil

@@ -80,9 +80,10 @@ func (s *Store) note(t *tx, c changed) {
 }
 
 // atLeast extends the end of an entry of the blocklist if tokens of a longer lifetime are being issued.
+// The margin covers the leeway with which expired tokens are accepted.
 func (s *Store) atLeast(until time.Time) time.Time {
 	for d := range s.lifetimes {
-		if end := s.now().Add(d); end.After(until) {
+		if end := s.now().Add(d + storage.RevocationMargin); end.After(until) {
 			until = end
 		}
 	}

@@ -75,8 +75,8 @@ func (p *Process) Stop(s os.Signal) {
 	}
 }
 
-// Until calls ready until it returns nil. It fails, with the end of the log, when the program ends
-// or the time is over.
+// Until calls ready until it returns nil. If the program ends first, or limit passes, it returns an
+// error with the end of the log.
 func (p *Process) Until(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

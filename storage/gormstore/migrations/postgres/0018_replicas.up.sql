@@ -117,6 +117,12 @@ BEGIN
 	RETURN NULL;
 END $$;
 
+-- A key that is blocked again, or for longer. A deny set may have forgotten the first time.
+-- Beside older programs: they get one more message. The lock of the table holds back writes for an
+-- instant.
+CREATE TRIGGER vestibule_bus_update AFTER UPDATE ON vestibule_blocklist FOR EACH ROW WHEN (NEW.until_us > OLD.until_us)
+	EXECUTE FUNCTION vestibule_bus_row('blocked');
+
 -- As in migration 17.
 -- Beside older programs: the functions keep the rights that they had.
 DO $$
