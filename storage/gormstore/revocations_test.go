@@ -143,7 +143,7 @@ func TestKnownSince_attack_472(t *testing.T) {
 			storage.Refresh{Digest: storage.DigestOf("r"), Created: time.Now(), Expires: time.Now().Add(time.Hour)}))
 		drop := []string{"DROP TABLE vestibule_audit", "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch", "DELETE FROM vestibule_migrations WHERE version = 18"}
 		if kind == "postgres" {
-			drop = append(drop, "DROP FUNCTION vestibule_bus_changed(TEXT, TEXT)")
+			drop = append(drop, "DROP FUNCTION vestibule_bus_changed(TEXT, TEXT)", "DROP TRIGGER vestibule_bus_update ON vestibule_blocklist")
 		}
 		for _, sql := range drop {
 			runSQL(t, s, sql)
