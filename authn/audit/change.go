@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -38,8 +39,17 @@ func (n *Notifier) CheckStore(store any) error {
 	return err
 }
 
-// collector holds the events of a change.
-type collector struct{ events []Event }
+// collector holds the events of a change of a store.
+type collector struct {
+	store  any
+	events []Event
+}
+
+// of reports whether the change is one of store.
+func (c *collector) of(store any) bool {
+	t := reflect.TypeOf(store)
+	return c != nil && t != nil && t.Comparable() && c.store == store
+}
 
 type collectorKey struct{ *Notifier }
 
@@ -53,19 +63,30 @@ type collectorKey struct{ *Notifier }
 // is not the error of change means that the events, or the change, could not be stored: the credential
 // that was to be revoked is still valid, and the caller answers 503.
 //
-// change may run in a transaction of the caller. Then the events are part of that transaction, and the
+// change may call Change. For the same store, the inner change is part of the outer one. For another
+// store it is a change of its own, which is committed first.
+//
+// change may run several times, if the database aborts its transaction; see storage.Retrier. It may
+// also run in a transaction of the caller. Then the events are part of that transaction, and the
 // function is called before it is committed. change MUST return nil for a rejection that changed
 // something, such as a reused refresh token whose family is revoked: an error would undo it.
 func (n *Notifier) Change(ctx context.Context, store any, change func(ctx context.Context) error) error {
-	if n == nil || !n.opts.Required || authn.Explained(ctx) || ctx.Value(collectorKey{n}) != nil {
+	if n == nil || !n.opts.Required || authn.Explained(ctx) {
+		return change(ctx)
+	}
+	if outer, _ := ctx.Value(collectorKey{n}).(*collector); outer.of(store) {
 		return change(ctx)
 	}
 	log, err := logOf(store)
 	if err != nil {
 		return err
 	}
-	var held collector
-	err = log.InTx(ctx, func(ctx context.Context) error {
+	held := collector{store: store}
+	inTx := log.InTx
+	if again, ok := store.(storage.Retrier); ok {
+		inTx = again.InRetriedTx
+	}
+	err = inTx(ctx, func(ctx context.Context) error {
 		held.events = nil
 		if err := change(context.WithValue(ctx, collectorKey{n}, &held)); err != nil {
 			return err

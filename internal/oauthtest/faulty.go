@@ -90,3 +90,21 @@ func (f *Faulty) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, unti
 	}
 	return f.Store.ConsumeJTI(ctx, key, now, until)
 }
+
+// KeepsAudit reports whether the store keeps events.
+func (f *Faulty) KeepsAudit() bool {
+	_, ok := f.Store.(storage.AuditLog)
+	return ok
+}
+
+func (f *Faulty) AppendAudit(ctx context.Context, records ...storage.AuditRecord) error {
+	return f.Store.(storage.AuditLog).AppendAudit(ctx, records...)
+}
+
+func (f *Faulty) AuditAfter(ctx context.Context, after string, limit int) ([]storage.AuditRecord, error) {
+	return f.Store.(storage.AuditLog).AuditAfter(ctx, after, limit)
+}
+
+func (f *Faulty) PruneAudit(ctx context.Context, before time.Time, limit int) (int, error) {
+	return f.Store.(storage.AuditLog).PruneAudit(ctx, before, limit)
+}

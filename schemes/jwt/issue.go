@@ -134,6 +134,7 @@ func (s *Scheme) refreshFrom(ctx context.Context, refresh, source string) (pair 
 	var rejected error
 	err = s.opts.Audit.Change(ctx, s.store, func(ctx context.Context) error {
 		var err error
+		rejected = nil // of an earlier try
 		res, err = s.rotate(ctx, use, &pair)
 		f := res.State.Family
 		switch {

@@ -2,7 +2,6 @@ package jwt_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -10,28 +9,14 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
-	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
 )
-
-// fullLog is a store whose log of events can fail.
-type fullLog struct {
-	*memory.Store
-	full bool
-}
-
-func (s *fullLog) AppendAudit(ctx context.Context, records ...storage.AuditRecord) error {
-	if s.full {
-		return errors.New("no space left on device")
-	}
-	return s.Store.AppendAudit(ctx, records...)
-}
 
 // With required events, a sliding token is issued only with its event. A refresh token that is repeated
 // changes nothing, so it writes no row, however often it is sent.
 func TestRequiredEvents_attack_475(t *testing.T) {
 	c := start()
-	s := &fullLog{Store: memory.New(&memory.Options{Clock: c.Now})}
+	s := &schemetest.FullLog{Store: memory.New(&memory.Options{Clock: c.Now})}
 	schemetest.Add(t, s, "alice")
 	var reported []audit.Kind
 	events, err := audit.New(func(_ context.Context, e audit.Event) { reported = append(reported, e.Kind) }, &audit.Options{Required: true})
@@ -56,11 +41,11 @@ func TestRequiredEvents_attack_475(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored("token.created")
-	s.full = true
+	s.Full = true
 	if token, err := x.IssueSliding(t.Context(), "id-alice", 0, nil); err == nil || token != "" {
 		t.Errorf("a token without its event: %q, %v", token, err)
 	}
-	s.full = false
+	s.Full = false
 
 	pair, err := x.Issue(t.Context(), "id-alice", 0, nil)
 	schemetest.Must(t, err)

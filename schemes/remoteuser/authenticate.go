@@ -127,10 +127,14 @@ func (s *Scheme) create(ctx context.Context, name string) (storage.User, error) 
 		return u, errors.New("remoteuser: Options.Create: the account has another name")
 	}
 	u.ID = storage.SubjectIn(storage.SpaceOf(s.users), u.ID)
-	err = s.users.CreateUser(ctx, u)
-	if err == nil {
-		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.AccountCreated, Scheme: s.Name(), Subject: u.ID})
-	} else if !errors.Is(err, storage.ErrConflict) {
+	err = s.opts.Audit.Change(ctx, s.users, func(ctx context.Context) error {
+		err := s.users.CreateUser(ctx, u)
+		if err == nil {
+			s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.AccountCreated, Scheme: s.Name(), Subject: u.ID})
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, storage.ErrConflict) {
 		return u, err
 	}
 	u, err = s.users.UserByName(ctx, name)

@@ -81,6 +81,11 @@ func New(header string, proxies authn.TrustedProxies, users storage.Users, site 
 	if proxies.IsZero() {
 		return nil, errors.New("remoteuser: New: proxies is empty (use authn.NewTrustedProxies)")
 	}
+	if o.Create != nil { // otherwise the scheme changes nothing
+		if err := o.Audit.CheckStore(users); err != nil {
+			return nil, err
+		}
+	}
 	if o.Canonical == nil {
 		o.Canonical = plain
 	}

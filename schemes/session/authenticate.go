@@ -204,8 +204,8 @@ func (o over) Unwrap() error { return errOver }
 const errAhead = over("used by a clock that was ahead")
 
 // find returns the valid session of a cookie. It returns errNoCookie, errSeveral, errShape,
-// storage.ErrNotFound, an errOver or the error of the store. With errAhead it also returns the
-// session.
+// storage.ErrNotFound, an errOver or the error of the store. With an errOver of a session that exists,
+// it also returns the session.
 func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error) {
 	text, err := cookieValue(r, cookie)
 	switch {
@@ -230,9 +230,12 @@ func (s *Scheme) find(r *http.Request, cookie string) (*row, storage.User, error
 		err = over("expired")
 	case ahead(s.now(), v.Created, v.LastSeen):
 		s.notify(audit.Context(r), audit.CredentialRejected, &v, reasonExpired)
-		return &row{Session: v, text: text}, storage.User{}, errAhead
+		err = errAhead
 	}
-	if err == nil && s.memory != nil && !authn.Explained(r.Context()) { // a copy of the previous remember cookie gets no repeated response any more
+	if err != nil {
+		return &row{Session: v, text: text}, storage.User{}, err
+	}
+	if s.memory != nil && !authn.Explained(r.Context()) { // a copy of the previous remember cookie gets no repeated response any more
 		err = s.memory.rotator.Used(r.Context(), familyOf(v.ID), v.Created, s.now())
 	}
 	if err != nil {

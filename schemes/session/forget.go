@@ -8,48 +8,58 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // forget ends the series of the request's cookies and deletes its sessions, except old, which the
-// caller deletes. It also deletes the remember cookie. It ends the series of old even if another
-// scheme over the store began it and this scheme has no Remember. It returns errors of the store
-// only.
-func (s *Scheme) forget(w http.ResponseWriter, r *http.Request, old *row) error {
-	keep := ""
+// caller deletes and reports. Call it in a change of the session. It ends the series of old even if
+// another scheme over the store began it and this scheme has no Remember. sent means that the request
+// has a remember cookie: call unremember after the change. forget returns errors of the store only.
+func (s *Scheme) forget(r *http.Request, old *row) (sent bool, err error) {
+	ctx, keep, series := r.Context(), "", ""
 	if old != nil {
-		keep = old.ID
-		if family := familyOf(old.ID); family != "" {
-			if err := s.endFamily(r.Context(), family); err != nil {
-				return err
+		keep, series = old.ID, familyOf(old.ID)
+		if series != "" {
+			if err := s.endFamily(ctx, series); err != nil {
+				return false, err
 			}
-			if err := s.endSeries(r.Context(), storage.Family{ID: family, Subject: old.Subject}, keep); err != nil {
-				return err
+			if err := s.endSeries(ctx, storage.Family{ID: series, Subject: old.Subject}, keep); err != nil {
+				return false, err
 			}
 		}
 	}
 	if s.memory == nil {
-		return nil
+		return false, nil
 	}
 	text, err := s.memory.text(r)
 	if errors.Is(err, errNoCookie) {
-		return nil
+		return false, nil
 	}
-	if err == nil && s.site.Secure(r) {
-		st, err := s.memory.rotator.Revoke(r.Context(), s.memory.use(text))
-		switch {
-		case err == nil:
-			if err := s.endSeries(r.Context(), st.Family, keep); err != nil {
-				return err
-			}
-		case !errors.Is(err, rotation.ErrUnknown) && !errors.Is(err, rotation.ErrMismatch):
-			return err
-		}
+	if err != nil || !s.site.Secure(r) {
+		return true, nil
 	}
-	s.send(w, s.memory.cookie, "", -1)
-	return nil
+	st, err := s.memory.rotator.Revoke(ctx, s.memory.use(text))
+	switch {
+	case errors.Is(err, rotation.ErrUnknown), errors.Is(err, rotation.ErrMismatch):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	f := st.Family
+	if f.ID != series && !f.Ended && s.now().Before(f.Expires) { // otherwise the caller reports it, or nothing ended
+		s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.Logout, Reason: reasonRemembered, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch})
+	}
+	return true, s.endSeries(ctx, f, keep)
+}
+
+// unremember deletes the remember cookie, if the request sent one.
+func (s *Scheme) unremember(w http.ResponseWriter, sent bool) {
+	if sent {
+		s.send(w, s.memory.cookie, "", -1)
+	}
 }
 
 // lateTimeout limits the check of a series after a session of it was inserted, see begin.
@@ -139,27 +149,28 @@ func (s *Scheme) endFamily(ctx context.Context, id string) error {
 // piece is the number of series that one query of forgetAll lists.
 const piece = 500
 
-// forgetAll ends all series of the subject except keep. The caller deletes their sessions
-// afterwards.
-func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) error {
+// forgetAll ends all series of the subject except keep, and returns how many. The caller deletes their
+// sessions afterwards.
+func (s *Scheme) forgetAll(ctx context.Context, subject, keep string) (n int, err error) {
 	if s.families == nil {
-		return nil
+		return 0, nil
 	}
 	for {
 		list, err := s.families.ListFamiliesOf(ctx, purpose, subject, "", 0, piece)
 		if err != nil {
-			return err
+			return n, err
 		}
 		for _, f := range list {
 			if f.ID == keep {
 				continue
 			}
 			if err := s.endFamily(ctx, f.ID); err != nil {
-				return err
+				return n, err
 			}
+			n++
 		}
 		if len(list) < piece { // ended series are not listed again
-			return nil
+			return n, nil
 		}
 	}
 }

@@ -40,17 +40,17 @@ func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login
 
 // logInFrom is logIn for a request with the session old; nil means none.
 func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.Login, series string, old *row) error {
-	if err := s.forget(w, r, old); err != nil {
-		return err
-	}
 	now := s.now()
 	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: now, Created: now}
 	if series != "" {
 		next.ID = series + "." + newID()
 	}
 	take := old != nil && (old.Subject == "" || old.Subject == login.Subject)
-	text, err := "", error(nil)
-	err = s.changed(r, func(r *http.Request) error {
+	text, remembered := "", false
+	err := s.changed(r, func(r *http.Request) (err error) {
+		if remembered, err = s.forget(r, old); err != nil {
+			return err
+		}
 		text, err = s.create(r, s.cookie, &next, old, take)
 		if errors.Is(err, storage.ErrNotFound) && old != nil { // it was deleted in the meantime, with its data
 			next.Data = nil
@@ -64,6 +64,7 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 	if err != nil {
 		return err
 	}
+	s.unremember(w, remembered)
 	s.set(w, s.cookie, text, &next)
 	if series == "" {
 		s.issued(w, r, next.Subject)
@@ -130,48 +131,34 @@ func (s *Scheme) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	old, _, err := s.find(r, s.cookie)
-	if !errors.Is(err, errAhead) {
-		if err := s.deleteOver(r, err); err != nil {
+	if !errors.Is(err, errOver) || old == nil {
+		if old, err = holds(old, err); err != nil {
 			return err
 		}
-		old, err = holds(old, err)
-		if err != nil {
+	} // otherwise it exists and could become valid again: by another clock, or if its account is enabled
+	remembered := false
+	err = s.changed(r, func(r *http.Request) (err error) {
+		if remembered, err = s.forget(r, old); err != nil || old == nil {
 			return err
 		}
-	}
-	if err := s.forget(w, r, old); err != nil {
+		return s.endNow(r, &old.Session)
+	})
+	if err != nil {
 		return err
 	}
-	if old != nil {
-		err := s.changed(r, func(r *http.Request) error {
-			err := s.rows.DeleteSession(r.Context(), old.Digest)
-			if err == nil {
-				s.notify(r.Context(), audit.Logout, &old.Session, "")
-			}
-			return err
-		})
-		if err != nil && !errors.Is(err, storage.ErrNotFound) { // otherwise another request deleted it first
-			return err
-		}
-	}
+	s.unremember(w, remembered)
 	s.send(w, s.cookie, "", -1)
 	return nil
 }
 
-// deleteOver deletes the session of the request if find returned that it exists, but is not valid
-// now. It could become valid again: by another clock, or with an account that is enabled again.
-func (s *Scheme) deleteOver(r *http.Request, found error) error {
-	var plain insecure // find did not look the session up
-	if !errors.Is(found, errOver) || errors.As(found, &plain) {
-		return nil
-	}
-	text, err := cookieValue(r, s.cookie)
-	if err != nil {
-		return nil
-	}
-	err = s.rows.DeleteSession(r.Context(), digestOf(s.cookie, text))
+// endNow deletes a session and reports its logout, unless another request deleted it first.
+func (s *Scheme) endNow(r *http.Request, v *storage.Session) error {
+	err := s.rows.DeleteSession(r.Context(), v.Digest)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
+	}
+	if err == nil {
+		s.notify(r.Context(), audit.Logout, v, "")
 	}
 	return err
 }
@@ -304,12 +291,13 @@ func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 // revokes the remembered logins of other browsers. It returns the number of deleted sessions.
 func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (n int, err error) {
 	err = s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) (err error) {
-		if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {
+		series, err := s.forgetAll(ctx, subject, familyOf(keep))
+		if err != nil {
 			return err
 		}
 		n, err = s.rows.DeleteSessionsOf(ctx, subject, keep)
-		if err == nil && n > 0 {
-			s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Scheme: s.Name(), Subject: subject, Count: n})
+		if ended := max(n, series); err == nil && ended > 0 { // a remembered login may have no session
+			s.opts.Audit.Notify(ctx, audit.Event{Kind: audit.SessionEnded, Scheme: s.Name(), Subject: subject, Count: ended})
 		}
 		return err
 	})

@@ -213,26 +213,54 @@ func (s *Scheme) remembered(r *http.Request, was *row, why error) (*row, storage
 	if authn.Explained(ctx) {
 		return s.wouldRemember(r, text)
 	}
-	res, err := m.rotator.Rotate(ctx, m.useBy(r, text, s.opts.Proxies), func(_ context.Context, st storage.RefreshState, end time.Time) ([]byte, string, error) {
-		b := begun{ID: st.Family.ID + "." + newID(), At: s.now(), End: end}
-		var err error
-		if b.Session, err = format.New(s.opts.Rand); err != nil {
-			return nil, "", err
+	var res rotation.Result
+	var rejected error
+	err = s.changed(r, func(r *http.Request) (err error) {
+		rejected = nil // of an earlier try
+		res, err = m.rotator.Rotate(r.Context(), m.useBy(r, text, s.opts.Proxies), s.successor)
+		if errors.Is(err, rotation.ErrReused) {
+			rejected = err
+			return s.reused(r.Context(), res.State.Family) // without an error, the series stays revoked
 		}
-		if b.Next, err = rememberFormat.New(s.opts.Rand); err != nil {
-			return nil, "", err
-		}
-		answer, err := json.Marshal(b)
-		return answer, m.bound + b.Next, err
+		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, none, s.notRemembered(ctx, res.State.Family, err)
+	case rejected != nil:
+		m.cleared.note(res.State.Family.ID)
+		return nil, none, s.refused(rejected, m.invalid)
 	}
 	var b begun
 	if err := json.Unmarshal(res.Answer, &b); err != nil {
 		return nil, none, err
 	}
 	return s.begin(r, res, b, was)
+}
+
+// successor returns the session and the remember cookie that replace an exchanged one.
+func (s *Scheme) successor(_ context.Context, st storage.RefreshState, end time.Time) (answer []byte, secret string, err error) {
+	b := begun{ID: st.Family.ID + "." + newID(), At: s.now(), End: end}
+	if b.Session, err = format.New(s.opts.Rand); err != nil {
+		return nil, "", err
+	}
+	if b.Next, err = rememberFormat.New(s.opts.Rand); err != nil {
+		return nil, "", err
+	}
+	answer, err = json.Marshal(b)
+	return answer, s.memory.bound + b.Next, err
+}
+
+// reused deletes the sessions of a series that has ended because a cookie of it was used twice, and
+// reports that.
+func (s *Scheme) reused(ctx context.Context, f storage.Family) error {
+	e := audit.Event{Kind: audit.RefreshReuse, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
+	audit.LogReuse(ctx, s.opts.Logger, e)
+	if err := s.endSeries(ctx, f, ""); err != nil {
+		return err // the next use of any of its cookies tries again
+	}
+	s.opts.Audit.Notify(ctx, e)
+	return nil
 }
 
 // wouldRemember returns the result of remembered without exchanging the cookie. The session does
@@ -253,13 +281,6 @@ func (s *Scheme) wouldRemember(r *http.Request, text string) (*row, storage.User
 // notRemembered returns the response to a remember cookie that is not valid.
 func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error) error {
 	switch {
-	case errors.Is(err, rotation.ErrReused):
-		e := audit.Event{Kind: audit.RefreshReuse, Scheme: s.Name(), Subject: f.Subject, Family: f.ID, Epoch: f.Epoch}
-		audit.LogReuse(ctx, s.opts.Logger, e)
-		if err := s.clear(ctx, f); err != nil {
-			return err // the series has ended, and the next use of any of its cookies tries again
-		}
-		s.opts.Audit.Notify(ctx, e)
 	case errors.Is(err, rotation.ErrRevoked) && f.Ended:
 		// The request that ended the series may have failed to delete its sessions.
 		if err := s.clear(ctx, f); err != nil {
@@ -278,15 +299,20 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, was *row) (*row, storage.User, error) {
 	ctx, f, m := r.Context(), res.State.Family, s.memory
 	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At}
-	err := s.replace(r, s.cookie, b.Session, &v, was, was != nil)
-	if errors.Is(err, storage.ErrNotFound) { // it was deleted, or replaced by a repetition
-		v.Data = nil
-		err = s.replace(r, s.cookie, b.Session, &v, nil, false)
-	}
+	err := s.changed(r, func(r *http.Request) error {
+		err := s.replace(r, s.cookie, b.Session, &v, was, was != nil)
+		if errors.Is(err, storage.ErrNotFound) { // it was deleted, or replaced by a repetition
+			v.Data = nil
+			err = s.replace(r, s.cookie, b.Session, &v, nil, false)
+		}
+		if err == nil {
+			s.notify(r.Context(), audit.SessionCreated, &v, reasonRemembered)
+		}
+		return err
+	})
 	inserted := err == nil
 	switch {
 	case inserted:
-		s.notify(audit.Context(r), audit.SessionCreated, &v, reasonRemembered)
 	case errors.Is(err, storage.ErrConflict): // it already exists
 	case errors.Is(err, storage.ErrStale):
 		return nil, storage.User{}, s.refused(err, m.invalid)

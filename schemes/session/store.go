@@ -9,7 +9,6 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -243,21 +242,19 @@ func (s *Scheme) began(ctx context.Context, w http.ResponseWriter, cookie string
 
 func (st *Store) end(r *http.Request, w http.ResponseWriter, cookie string, held *loaded) error {
 	if held.row != nil {
-		if cookie == st.s.cookie {
-			if err := st.s.forget(w, r, held.row); err != nil {
-				return err
+		remembered := false
+		err := st.s.changed(r, func(r *http.Request) (err error) {
+			if cookie == st.s.cookie {
+				if remembered, err = st.s.forget(r, held.row); err != nil {
+					return err
+				}
 			}
-		}
-		err := st.s.changed(r, func(r *http.Request) error {
-			err := st.s.rows.DeleteSession(r.Context(), held.row.Digest)
-			if err == nil {
-				st.s.notify(r.Context(), audit.Logout, &held.row.Session, "")
-			}
-			return err
+			return st.s.endNow(r, &held.row.Session)
 		})
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err != nil {
 			return err
 		}
+		st.s.unremember(w, remembered)
 		held.row, held.bad = nil, ErrEnded
 	}
 	st.s.send(w, cookie, "", -1)

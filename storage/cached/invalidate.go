@@ -161,6 +161,18 @@ func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error 
 	return s.base.InTx(ctx, fn)
 }
 
+// InRetriedTx implements [storage.Retrier]. If the base cannot run a transaction again, it is
+// [Store.InTx].
+func (s *Store) InRetriedTx(ctx context.Context, fn func(context.Context) error) error {
+	again, ok := s.base.(storage.Retrier)
+	if !ok || s.base.InTransaction(ctx) {
+		return s.InTx(ctx, fn)
+	}
+	ctx, done := s.Track(ctx)
+	defer done()
+	return again.InRetriedTx(ctx, fn)
+}
+
 // Track prepares a transaction that the application began itself, such as one for gormstore's
 // WithTx. It returns a context for the calls of the Store in the transaction, and done. Defer done,
 // so that it runs after the transaction was committed or rolled back, even after a panic. Until

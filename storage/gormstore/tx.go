@@ -18,6 +18,12 @@ func (s *Store) InTx(ctx context.Context, fn func(context.Context) error) error 
 	return s.inTx(ctx, fn, nil)
 }
 
+// InRetriedTx implements [storage.Retrier]. With PostgreSQL it runs at the isolation level READ
+// COMMITTED, whatever the default of the database is.
+func (s *Store) InRetriedTx(ctx context.Context, fn func(context.Context) error) error {
+	return s.atomically(ctx, fn)
+}
+
 func (s *Store) inTx(ctx context.Context, fn func(context.Context) error, isolation *sql.TxOptions) error {
 	if s.tx(ctx) != nil {
 		return fn(ctx)

@@ -100,6 +100,9 @@ func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end f
 	if err := l.checks.Validate(); err != nil {
 		return nil, fmt.Errorf("backchannel: New: %w", err)
 	}
+	if err := o.Audit.CheckStore(uses); err != nil {
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -144,12 +147,15 @@ func (l *Receiver) receive(w http.ResponseWriter, r *http.Request) error {
 		return err // the token stays valid, so the provider can send it again
 	}
 	// The sessions have ended, so record this even if the provider disconnects.
-	err = l.uses.ConsumeJTI(context.WithoutCancel(r.Context()), key, l.opts.Clock(), reg.Expires.Add(l.opts.Leeway))
+	err = l.opts.Audit.Change(context.WithoutCancel(ctx), l.uses, func(ctx context.Context) error {
+		err := l.uses.ConsumeJTI(ctx, key, l.opts.Clock(), reg.Expires.Add(l.opts.Leeway))
+		if err == nil {
+			l.notify(ctx, audit.Logout, "", key)
+		}
+		return err
+	})
 	if errors.Is(err, storage.ErrConflict) { // another process ended them concurrently
 		return nil
-	}
-	if err == nil {
-		l.notify(ctx, audit.Logout, "", key)
 	}
 	return err
 }

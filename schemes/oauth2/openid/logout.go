@@ -1,9 +1,11 @@
 package openid
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -227,11 +229,21 @@ func (p *Provider) ended(w http.ResponseWriter, to logoutRequest) error {
 }
 
 // endSession ends the session of a request and reports the logout. The session scheme reports a
-// logout, too; this event has the client that requested it.
+// logout, too; this event has the client that requested it. If it fails, w has no cookies of
+// Options.EndSession: the browser needs the session's cookie to try again.
 func (p *Provider) endSession(w http.ResponseWriter, r *http.Request, to logoutRequest, u server.SessionUser, reason string) error {
-	_, err := audit.Call("openid.Options.EndSession", func() (any, error) { return nil, p.opts.EndSession(w, r) })
-	if err == nil {
-		p.server.Notify(r.Context(), audit.Event{Kind: audit.Logout, Reason: reason, Client: to.Client, Subject: u.Subject, Session: u.Session, Epoch: u.Epoch})
+	h := w.Header()
+	before := h.Clone()
+	err := p.server.Change(r.Context(), func(ctx context.Context) error {
+		_, err := audit.Call("openid.Options.EndSession", func() (any, error) { return nil, p.opts.EndSession(w, r.WithContext(ctx)) })
+		if err == nil {
+			p.server.Notify(ctx, audit.Event{Kind: audit.Logout, Reason: reason, Client: to.Client, Subject: u.Subject, Session: u.Session, Epoch: u.Epoch})
+		}
+		return err
+	})
+	if err != nil {
+		clear(h)
+		maps.Copy(h, before)
 	}
 	return err
 }
