@@ -80,7 +80,9 @@ type VerifierOptions struct {
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
 	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a token
 	// as soon as the issuer does after a logout, a revocation, a new password, "log out everywhere",
-	// or when the account is disabled or deleted. Its roles are those of the token. Without
+	// or when the account is disabled or deleted with this library. It does not notice an account that
+	// SQL disables, or a disabled OAuth 2.0 client: use package introspect where these must count at
+	// once. Its roles are those of the token. Without
 	// OwnIssuer, epochs are not compared.
 	//
 	// To block tokens of another issuer, use storage.BlockKeyOf with that issuer for all kinds.

@@ -27,6 +27,7 @@ import (
 //
 // The set does not notice what bypasses the library and its triggers, such as SQL on your own account
 // table without [gormstore.Store.MigrateTriggers]. Call SetActive or BumpEpoch for such changes.
+// It also does not notice a family that SQL deletes while the process is not running.
 // With a courier, roles of tokens are only used if the account table has triggers.
 //
 // [gormstore.Store.MigrateTriggers]: https://pkg.go.dev/github.com/vestibule-auth/vestibule/storage/gormstore#Store.MigrateTriggers

@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -31,8 +32,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 	drop := func(table, key, until, where string) batch { return dropAt(at, table, key, until, where) }
 	erase := s.dialect.expired("vestibule_refresh_tokens", "digest", "sealed_until_us", "sealed_until_us <> 0",
 		"UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0")
-	total := 0
-	for _, next := range []batch{
+	batches := []batch{
 		drop("vestibule_blocklist", "block_key", "until_us", "TRUE"),
 		drop("vestibule_replays", "replay_key", "until_us", "TRUE"),
 		drop("vestibule_device_tokens", "digest", "expires_us", "expires_us <> 0"),
@@ -63,9 +63,19 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 			erased, err := s.exec(ctx, erase, at, n)
 			return int(erased), erased > 0, err
 		},
-	} {
-		for total < limit {
+	}
+	// The tables take turns, and each call starts with another one. Otherwise a table that grows faster
+	// than it is pruned would keep the others from being pruned at all.
+	first := int(s.prunes.Add(1) % uint32(len(batches)))
+	batches = slices.Concat(batches[first:], batches[:first])
+	total := 0
+	for len(batches) > 0 && total < limit {
+		left := batches[:0]
+		for _, next := range batches {
 			want, got, more := min(limit-total, pruneBatch), 0, false
+			if want == 0 {
+				return total, nil
+			}
 			err := s.atomically(ctx, func(ctx context.Context) (err error) {
 				got, more, err = next(ctx, want)
 				return err
@@ -73,11 +83,11 @@ func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error
 			if err != nil {
 				return total, err
 			}
-			total += got
-			if !more {
-				break
+			if total += got; more {
+				left = append(left, next)
 			}
 		}
+		batches = left
 	}
 	return total, nil
 }

@@ -187,3 +187,26 @@ func BenchmarkPrune(b *testing.B) {
 		})
 	}
 }
+
+// A table that grows faster than it is pruned does not keep the others from being pruned.
+func TestPruneTakesTurns(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, kind string, open opener) {
+		ctx, s := t.Context(), migrated(t, open(nil))
+		past := time.Now().Add(-time.Hour)
+		must(t, s.CreateUser(ctx, storage.User{ID: "u", Name: "u", Active: true}))
+		must(t, s.CreateSession(ctx, storage.Session{Digest: storage.DigestOf("v"), ID: "v", Subject: "u", Created: past, AuthTime: past, LastSeen: past, Expires: past, Ends: past}, storage.Digest{}))
+		for call := range 20 {
+			for i := range 60 {
+				must(t, s.Block(ctx, past, storage.BlockKeyOf(storage.BlockJTI, "", fmt.Sprint(call, " ", i))))
+			}
+			if n, err := s.Prune(ctx, time.Now(), 50); err != nil || n == 0 {
+				t.Fatalf("%d, %v", n, err)
+			}
+		}
+		var left int
+		must(t, s.DB(ctx).Raw("SELECT count(*) FROM vestibule_sessions").Scan(&left).Error)
+		if left != 0 {
+			t.Error("the session was never pruned")
+		}
+	})
+}
