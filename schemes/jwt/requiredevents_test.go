@@ -2,7 +2,9 @@ package jwt_test
 
 import (
 	"context"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,5 +59,32 @@ func TestRequiredEvents_attack_475(t *testing.T) {
 	stored("refresh.succeeded", "token.created", "token.created")
 	if n := len(slices.DeleteFunc(reported, func(k audit.Kind) bool { return k != audit.RefreshRepeated })); n != 19 {
 		t.Errorf("%d repetitions reported, want 19", n)
+	}
+}
+
+// Renewing a sliding token again and again stores nothing.
+func TestSlidingStoresNothing_attack_481(t *testing.T) {
+	c := start()
+	s := memory.New(&memory.Options{Clock: c.Now})
+	schemetest.Add(t, s, "alice")
+	reported := 0
+	events, err := audit.New(func(context.Context, audit.Event) { reported++ }, &audit.Options{Required: true})
+	schemetest.Must(t, err)
+	x, err := jwt.New(issuer, audience, ringOf(t, "ES256"), s, &jwt.Options{Clock: c.Now, Logger: schemetest.Quiet, Audit: events, Sliding: true})
+	schemetest.Must(t, err)
+	token, err := x.IssueSliding(t.Context(), "id-alice", 0, nil)
+	schemetest.Must(t, err)
+	h := x.RefreshSliding()
+	for range 50 {
+		r := httptest.NewRequest("POST", "https://auth.example/refresh", strings.NewReader(`{"token":"`+token+`"}`))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	list, err := s.AuditAfter(t.Context(), "", 1000)
+	if err != nil || len(list) != 1 || reported != 51 {
+		t.Errorf("%d rows, %d reported, %v", len(list), reported, err)
 	}
 }

@@ -93,6 +93,7 @@ func (s *Server) reused(ctx context.Context, code storage.Code) error {
 		return err
 	}
 	again := errGrant.WithCause(errors.New("code reused"))
+	change := func(ctx context.Context, f func(context.Context) error) error { return f(ctx) }
 	if err == nil && now.Family != "" {
 		_, st, err := s.store.SignedAccessStatus(ctx, code.Client, now.Family, "", storage.BlockKeys{SID: storage.BlockKeyOf(storage.BlockSID, "", now.Family)})
 		if err != nil {
@@ -101,8 +102,16 @@ func (s *Server) reused(ctx context.Context, code storage.Code) error {
 		if st.Blocked {
 			return again
 		}
+		switch _, err := s.store.FamilyByID(ctx, s.purpose, code.Subject, now.Family); {
+		case err == nil:
+			change = s.Change
+		case !errors.Is(err, storage.ErrNotFound):
+			return err
+		}
 	}
-	err = s.Change(ctx, func(ctx context.Context) error {
+	// Without a live grant nothing changes, so the event is not stored: anyone could fill the table of
+	// events by sending one code.
+	err = change(ctx, func(ctx context.Context) error {
 		if err == nil && now.Family != "" {
 			if err := s.rotator.EndFamily(ctx, now.Family); err != nil {
 				return err
