@@ -16,6 +16,8 @@ import (
 //   - an [*Error], if this scheme rejected the credentials
 //   - an [*Error] with status 403 and the code [CodeInsufficientScope], if this scheme accepted the
 //     credentials but the identity lacks a scope
+//   - an [*Error] with status 403 and the code [CodeInsufficientAuthentication], if this scheme
+//     accepted the credentials but the user must log in again
 //
 // [New] also calls Challenge once, to check that all schemes name the same resource_metadata. The
 // request of that call has only a method and a path.

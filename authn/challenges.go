@@ -24,21 +24,31 @@ type BearerChallenge struct {
 	// Invalid is the Error.Code with which the scheme rejects a token. It is sent as
 	// error="invalid_token".
 	Invalid string
+	// StepUp is set for tokens of an authorization server with which the user can log in again. The
+	// challenge then tells the client how (RFC 9470, section 3). Otherwise a user who must log in again
+	// gets a 403 without a challenge.
+	StepUp bool
 }
 
 // For returns the challenge for a request that was rejected with err:
 //   - error="invalid_token" if err has the code Invalid
 //   - error="insufficient_scope" if the identity lacks a scope
+//   - error="insufficient_user_authentication" with acr_values and max_age, if StepUp is set and the
+//     user must log in again
 //   - no error parameter if the request has no credentials
 //
 // It includes the scopes that the route requires, if they are known (see [ScopesOf]).
 func (c BearerChallenge) For(err error) string {
 	var refused *Error
-	code := ""
+	code, step := "", []param(nil)
 	if errors.As(err, &refused) && refused != nil {
 		switch refused.Code {
 		case CodeInsufficientScope:
 			code = CodeInsufficientScope
+		case CodeInsufficientAuthentication:
+			if c.StepUp {
+				code, step = CodeInsufficientAuthentication, refused.StepUp.params()
+			}
 		case c.Invalid:
 			code = "invalid_token"
 		}
@@ -47,6 +57,7 @@ func (c BearerChallenge) For(err error) string {
 	if code == CodeInsufficientScope {
 		list[2], list[3] = list[3], list[2]
 	}
+	list = slices.Insert(list, 2, step...)
 	keyword := c.Keyword
 	if keyword == "" {
 		keyword = "Bearer"

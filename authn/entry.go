@@ -57,7 +57,7 @@ func (t *Table) newEntry(d *digest, by Authenticator, id *Identity, k *Keep, mos
 		e.handed.user = u
 	}
 	e.id.handed = &e.handed
-	e.id.Roles, e.id.Scopes = own(id.Roles), own(id.Scopes)
+	e.id.Roles, e.id.Scopes, e.id.AMR = own(id.Roles), own(id.Scopes), own(id.AMR)
 	if e.id.User, ok = keptUser(id.User); !ok {
 		return nil
 	}
@@ -75,8 +75,8 @@ func sizeOf(id *Identity, beside int) int64 {
 		beside = 500
 	}
 	n := int64(unsafe.Sizeof(entry{})) + 16 + 2*int64(beside)
-	n += int64(len(id.Subject) + len(id.Client) + len(id.Issuer))
-	for _, list := range [...][]string{id.Roles, id.Scopes} {
+	n += int64(len(id.Subject) + len(id.Client) + len(id.Issuer) + len(id.ACR))
+	for _, list := range [...][]string{id.Roles, id.Scopes, id.AMR} {
 		for _, s := range list {
 			n += int64(len(s)) + 16
 		}

@@ -38,6 +38,9 @@ type Error struct {
 	// with the challenge of the scheme that accepted the credentials. The challenge lists the
 	// scopes if the protocol of the scheme supports that. Package authz sets this field.
 	Scopes []string
+	// StepUp, if it is not nil, says how the user must log in again. See
+	// [InsufficientAuthentication]. Package authz sets this field.
+	StepUp *StepUp
 	// RetryAfter, if it is above 0, is sent as Retry-After, rounded up to whole seconds.
 	RetryAfter time.Duration
 	// Header holds further headers of the response, such as a nonce, by canonical name.

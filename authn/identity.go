@@ -66,6 +66,10 @@ type Identity struct {
 	Credential any
 	// AuthTime is the time at which the user proved their identity. Zero if unknown.
 	AuthTime time.Time
+	// ACR is the authentication context class of the login, such as "urn:example:mfa", and AMR lists
+	// the methods that the user used, such as "pwd" and "otp" (RFC 8176). Empty if unknown.
+	ACR string
+	AMR []string
 	// Expires is the time at which the credentials expire. Zero if unknown. Handlers of long
 	// connections (WebSocket, SSE) must close them at that time.
 	Expires time.Time

@@ -32,7 +32,8 @@ const (
 //
 //   - [ErrNoCredentials]: 401 not_authenticated, with challenges
 //   - [*Error]: its status and texts. A 401 without a Challenge gets the challenges of the chain. A
-//     403 with Scopes gets the challenge of the scheme that accepted the credentials
+//     403 with Scopes gets the challenge of the scheme that accepted the credentials. For StepUp, see
+//     [InsufficientAuthentication]
 //   - an error of a dependency (see [Undecided]): 503 and Retry-After, logged
 //   - any other error, including nil: 500, logged
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
@@ -113,9 +114,13 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 		seeOther(w, p.toLogin(r))
 		return
 	}
+	if m.redirectsAgain(p, r, e, by) {
+		seeOther(w, p.toLoginAgain(r, e.StepUp))
+		return
+	}
 	h := w.Header()
 	noBasic := FromBrowser(r) || e.Code == codeInvalidLogin && by == nobody
-	if e.Status == http.StatusUnauthorized || e.Challenge != "" || by != nobody && len(e.Scopes) > 0 {
+	if e.Status == http.StatusUnauthorized || e.Challenge != "" || by != nobody && (len(e.Scopes) > 0 || e.StepUp != nil) {
 		var challenges []string
 		switch {
 		case e.Challenge != "" && !noBasic:
@@ -126,6 +131,13 @@ func (m *Middleware) respond(w http.ResponseWriter, r *http.Request, err error, 
 			challenges = m.challenges(r, e, by, noBasic)
 		default:
 			challenges = m.challenges(r, err, by, noBasic)
+		}
+		if e.StepUp != nil && e.Challenge == "" {
+			if challenges = stepUpChallenges(challenges); len(challenges) > 0 {
+				c := *e
+				c.Status = http.StatusUnauthorized
+				e = &c
+			}
 		}
 		if len(challenges) == 0 && e.Status == http.StatusUnauthorized {
 			c := *e

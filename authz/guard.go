@@ -121,9 +121,14 @@ func (g Guard) refuse(a *Access, e *authn.Error) error {
 	case e == nil:
 		return authn.PermissionDenied("")
 	}
+	if e.StepUp != nil { // name all requirements, so that one login meets them
+		if all := stepUps(g.p, a); len(all) > 1 {
+			e = authn.InsufficientAuthentication(all...)
+		}
+	}
 	// Name all scopes, not only the missing one: clients request exactly the scopes that a
 	// challenge names.
-	if e.Scopes == nil && (e.Status == http.StatusUnauthorized || e.Code == authn.CodeInsufficientScope) {
+	if e.Scopes == nil && (e.Status == http.StatusUnauthorized || e.Code == authn.CodeInsufficientScope || e.StepUp != nil) {
 		if list := g.scopes(a); len(list) > 0 {
 			c := *e
 			c.Scopes = list

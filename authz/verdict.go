@@ -38,7 +38,7 @@ var (
 
 // isUninformed reports whether a reason alone shows that the denial is for lack of information.
 func isUninformed(reason *authn.Error) bool {
-	return reason != nil && (reason == errAnonymous || reason == errNoUser || reason == errUpgrade || reason.Status == http.StatusMethodNotAllowed)
+	return reason != nil && (reason == errAnonymous || reason == errNoUser || reason == errUpgrade || reason.StepUp != nil || reason.Status == http.StatusMethodNotAllowed)
 }
 
 // eval evaluates a permission. It calls the eval method of this package's own permissions directly,
@@ -56,6 +56,8 @@ func eval(p Permission, a *Access) verdict {
 	case hasRoleByScope:
 		return e.eval(a)
 	case *hasScope:
+		return e.eval(a)
+	case *stepUp:
 		return e.eval(a)
 	case and:
 		return e.eval(a)

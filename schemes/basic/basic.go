@@ -73,6 +73,10 @@ func (s *Scheme) Formats() []authn.CredentialFormat {
 // Challenge returns the challenge of RFC 7617 with charset="UTF-8".
 func (s *Scheme) Challenge(*http.Request, error) string { return s.challenge }
 
+// Proves implements authn.Prover: a program that sends the password proves the user's identity with
+// each request. A browser stores the password, and sends it without asking the user.
+func (s *Scheme) Proves(r *http.Request) bool { return !authn.FromBrowser(r) }
+
 // Authenticate reads "Authorization: Basic <base64 of name:password>". The name ends at the first
 // colon. Text that is not UTF-8 is decoded as Latin-1, as in Django REST Framework.
 //

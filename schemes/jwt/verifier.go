@@ -159,7 +159,7 @@ func (v *Verifier) Formats() []authn.CredentialFormat {
 // Challenge returns a Bearer challenge. It includes an error for a rejected token or missing
 // scopes, and the scopes that the route requires (RFC 6750, section 3).
 func (v *Verifier) Challenge(_ *http.Request, err error) string {
-	return authn.BearerChallenge{Realm: v.opts.Realm, Invalid: v.invalid.Code}.For(err)
+	return authn.BearerChallenge{Realm: v.opts.Realm, Invalid: v.invalid.Code, StepUp: true}.For(err)
 }
 
 // Authenticate authenticates a request by a JWT with the keyword Bearer. A token of another issuer

@@ -16,8 +16,8 @@ import (
 // error is reported only in the challenge for the keyword of the request (RFC 9449, section 7.1).
 func (s *Scheme) Challenge(r *http.Request, err error) string {
 	var refused *authn.Error
-	failed := errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce", authn.CodeInsufficientScope}, refused.Code)
-	bearer := authn.BearerChallenge{Invalid: s.invalid.Code}
+	failed := errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce", authn.CodeInsufficientScope, authn.CodeInsufficientAuthentication}, refused.Code)
+	bearer := authn.BearerChallenge{Invalid: s.invalid.Code, StepUp: true}
 	if s.opts.DPoP == nil || failed && !underDPoP(r) {
 		return bearer.For(err)
 	}
@@ -29,7 +29,7 @@ func (s *Scheme) Challenge(r *http.Request, err error) string {
 	switch {
 	case !failed:
 		return bearer.For(err) + ", DPoP" + algs
-	case refused.Code == s.invalid.Code || refused.Code == authn.CodeInsufficientScope:
+	case refused.Code == s.invalid.Code || refused.Code == authn.CodeInsufficientScope || refused.Code == authn.CodeInsufficientAuthentication:
 		bearer.Keyword = "DPoP"
 		return bearer.For(err) + "," + algs
 	}

@@ -235,7 +235,7 @@ func (i *Scheme) Formats() []authn.CredentialFormat {
 // Challenge returns a Bearer challenge with the scopes that the route requires (RFC 6750, section
 // 3). It has an error for a rejected token, and for a token whose scopes do not suffice.
 func (i *Scheme) Challenge(_ *http.Request, err error) string {
-	return authn.BearerChallenge{Invalid: i.invalid.Code}.For(err)
+	return authn.BearerChallenge{Invalid: i.invalid.Code, StepUp: true}.For(err)
 }
 
 // Authenticate reads an opaque token with the keyword Bearer and gets the response about it from
