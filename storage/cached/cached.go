@@ -12,10 +12,11 @@
 //   - the revocation status of JWTs
 //   - accounts whose passwords password.Cached has verified
 //   - the permissions of accounts
+//   - OAuth 2.0 clients, except those with a chosen secret (storage.Client.Password)
 //
-// Everything else goes to the store each time, in particular logins. Disabled accounts, revoked and
-// expired credentials, and errors are never cached. The fact that a digest is unknown is cached for
-// at most one second.
+// Everything else goes to the store each time, in particular logins. Disabled accounts and clients,
+// revoked and expired credentials, and errors are never cached. The fact that a digest or a client is
+// unknown is cached for at most one second.
 //
 // # Changes
 //

@@ -31,6 +31,7 @@ const (
 	Blocks        = bus.Blocks
 	LiveUsers     = bus.LiveUsers
 	Permissions   = bus.Permissions
+	Clients       = bus.Clients
 
 	kinds = bus.Kinds
 )
