@@ -176,6 +176,9 @@ func (s *Store) Track(ctx context.Context) (tracked context.Context, done func()
 		for _, c := range p.list {
 			c.Apply(s)
 		}
+		if s.hurry != nil {
+			s.hurry.add(p.list)
+		}
 		p.list, p.ended = nil, true
 	}
 }
@@ -194,7 +197,7 @@ func (s *Store) change(ctx context.Context, f func(context.Context) error, chang
 	if err := s.later(ctx, changes); err != nil {
 		return err
 	}
-	defer s.apply(ctx, changes)
+	defer s.finish(ctx, changes)
 	if !s.base.InTransaction(ctx) { // changes of the store's hooks take effect with this change
 		tracked, done := s.Track(ctx)
 		defer done()
