@@ -20,13 +20,14 @@ const (
 	Blocks             // keys of the blocklist; never looked up, only invalidated
 	LiveUsers          // accounts whose password was verified
 	Permissions        // permissions of accounts
+	Clients            // OAuth 2.0 clients
 	Identities         // identities that a middleware keeps
 	Kinds              // the number of kinds; not a kind
 )
 
 // String returns a name such as "session".
 func (k Kind) String() string {
-	return nameOf(k, "static_token", "credential", "session", "access_token", "standing", "user_standing", "block", "account", "permissions", "identity")
+	return nameOf(k, "static_token", "credential", "session", "access_token", "standing", "user_standing", "block", "account", "permissions", "client", "identity")
 }
 
 // Result is the result of a [Lookup].

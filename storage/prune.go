@@ -8,8 +8,8 @@ import (
 )
 
 // Pruner deletes expired records. Inserts also delete expired records of short-lived kinds (see
-// [SweepEvery]). For the other kinds call Prune regularly, for example once a day, or use
-// [PruneAll].
+// [SweepEvery]). For the other kinds run [PruneEvery] with an interval of a minute in a server, or call
+// Prune or [PruneAll] from a job, at least once a day.
 type Pruner interface {
 	// Prune deletes up to limit records that expired before now, and returns the number deleted;
 	// fewer than limit means that none are left. It deletes expired credentials and sessions,

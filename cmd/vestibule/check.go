@@ -25,9 +25,12 @@ func checkCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			findings, err := check(ctx, c)
+			findings, warnings, err := check(ctx, c)
 			if err != nil {
 				return err
+			}
+			for _, w := range warnings {
+				fmt.Fprintln(c.Root().ErrWriter, "warning:", w)
 			}
 			for _, f := range findings {
 				fmt.Fprintln(c.Root().Writer, "error:", f)
@@ -41,15 +44,16 @@ func checkCommand() *cli.Command {
 	}
 }
 
-// check returns the problems found. An error means that the check itself failed.
-func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
+// check returns the problems found, and what is a problem only for some deployments. An error means that
+// the check itself failed.
+func check(ctx context.Context, c *cli.Command) (findings, warnings []string, err error) {
 	db, err := openExisting(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer db.Close()
 	if err := db.Ping(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sound := true
 	if err := db.CheckSchema(ctx); err != nil {
@@ -69,18 +73,25 @@ func check(ctx context.Context, c *cli.Command) (findings []string, err error) {
 	} else if sound { // the tables exist
 		more, err := checkKeys(ctx, db, r)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		findings = append(findings, more...)
 		live, opens, err := countKeys(ctx, c, db)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if live > opens {
 			findings = append(findings, fmt.Sprintf("%d of %d signing keys are encrypted with master keys that are not in the key ring (see keys list; check that -key is the server's master key)", live-opens, live))
 		}
 	}
-	return findings, nil
+	if sound {
+		if running, err := db.Replicas(ctx); err != nil {
+			return nil, nil, err
+		} else if err := db.CheckConnections(ctx, running); err != nil { // with the default pool; a pooler has limits of its own
+			warnings = append(warnings, err.Error())
+		}
+	}
+	return findings, warnings, nil
 }
 
 // lines splits joined errors.

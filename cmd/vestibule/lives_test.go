@@ -32,7 +32,7 @@ func TestLives(t *testing.T) {
 		}
 		return text
 	}
-	run("schema version 18", "migrate")
+	run("schema version 19", "migrate")
 	run("created user alice", "user", "create", "alice")
 	db, err := sqlite.Open(path, nil)
 	if err != nil {
@@ -67,9 +67,9 @@ func TestLives(t *testing.T) {
 	if list := run("phone", "knox", "list", "alice"); strings.Count(list, " yes\n") != 2 || strings.Count(list, " no\n") != 2 {
 		t.Error(list)
 	}
-	run("removed 2 records", "prune")
-	run("removed 0 records", "prune")
-	run("removed 0 records", "prune", "-unused-clients", "-1ns")
+	run("removed 2 records and 0 audit events", "prune")
+	run("nothing to remove", "prune")
+	run("nothing to remove", "prune", "-unused-clients", "-1ns")
 	run("!UnusedClients", "prune", "-unused-clients", "-1h")
 	run("!out of range", "prune", "-every", "0s")
 	run("revoked 2 tokens", "knox", "revoke", "-all", "alice")

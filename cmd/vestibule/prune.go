@@ -60,9 +60,10 @@ func pruneCommand() *cli.Command {
 					break
 				}
 			}
-			fmt.Fprintf(c.Root().Writer, "removed %d records\n", total)
-			if events > 0 {
-				fmt.Fprintf(c.Root().Writer, "removed %d audit events\n", events)
+			if total == 0 && events == 0 {
+				fmt.Fprintln(c.Root().Writer, "nothing to remove")
+			} else {
+				fmt.Fprintf(c.Root().Writer, "removed %d records and %d audit events\n", total, events)
 			}
 			return nil
 		}),

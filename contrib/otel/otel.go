@@ -16,6 +16,13 @@
 //     semantic conventions for databases. It has no text of the statement.
 //   - A password hash is a span vestibule.password.verify.
 //   - db.client.operation.duration is a histogram in seconds.
+//   - A time in which a cache with a courier bypasses itself is a span vestibule.bus.blind, a trace of
+//     its own, with the reason and an event for each flush of the cache. It is exported when it ends.
+//     Spans vestibule.authenticate in that time have a link to it. Any other flush is a span
+//     vestibule.bus.flush.
+//   - vestibule.bus.lag is a histogram in seconds. vestibule.bus.blind (seconds), .flushes, .messages
+//     and .stale are counters. Their attributes are vestibule.courier, vestibule.reason and
+//     vestibule.direction.
 //
 // Spans are made when what they describe has ended, with its times. So those of statements are children
 // of the request's span, beside vestibule.authenticate.
@@ -70,13 +77,17 @@ func New(opts *Options) (*observe.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("otel: New: %w", err)
 	}
-	return &observe.Sink{Decision: s.decision, StoreCall: s.call, PasswordHash: s.hash}, nil
+	if s.bus, err = newBus(s.tracer, o.Meters.Meter(Name)); err != nil {
+		return nil, err
+	}
+	return &observe.Sink{Decision: s.decision, StoreCall: s.call, PasswordHash: s.hash, Bus: s.bus.report}, nil
 }
 
 type sink struct {
 	tracer     trace.Tracer
 	duration   metric.Float64Histogram
 	statements bool
+	bus        *bus
 }
 
 // Attributes of the request's span, and of vestibule.authenticate.
@@ -112,7 +123,7 @@ func (s *sink) decision(ctx context.Context, d observe.Decision) {
 	if !d.Stored {
 		return
 	}
-	one := s.ended(ctx, "vestibule.authenticate", trace.SpanKindInternal, d.Duration, attrs)
+	one := s.ended(ctx, "vestibule.authenticate", trace.SpanKindInternal, d.Duration, attrs, s.bus.links()...)
 	if d.Outcome == observe.Error {
 		one.failed("")
 	}
@@ -161,9 +172,9 @@ type past struct {
 }
 
 // ended begins a span that took a while and ends now.
-func (s *sink) ended(ctx context.Context, name string, kind trace.SpanKind, took time.Duration, attrs []attribute.KeyValue) past {
+func (s *sink) ended(ctx context.Context, name string, kind trace.SpanKind, took time.Duration, attrs []attribute.KeyValue, links ...trace.Link) past {
 	now := time.Now()
-	_, span := s.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(now.Add(-took)), trace.WithAttributes(attrs...))
+	_, span := s.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(now.Add(-took)), trace.WithAttributes(attrs...), trace.WithLinks(links...))
 	return past{span, now}
 }
 

@@ -37,11 +37,15 @@ func schema(root string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	last, err := newest(root)
+	if err != nil {
+		return nil, err
+	}
 	var b strings.Builder
 	b.WriteString(front{"Storage schema", "The tables, columns and indexes that the migrations create.", "reference", "operator, developer"}.header())
 	b.WriteString("# Storage schema\n\n" + generated)
 	fmt.Fprintf(&b, "`vestibule migrate` and `Store.Migrate` create these tables, in PostgreSQL and in SQLite. Columns whose names end with `_us` are microseconds since 1970 in UTC. \"Since\" is the version of the schema; the newest is %s. "+
-		"The role of a server needs SELECT, INSERT, UPDATE and DELETE on all of them; the role that migrates owns them. How to use your own user table: [storage](../storage.md).\n", newest(postgres))
+		"The role of a server needs SELECT, INSERT, UPDATE and DELETE on all of them; the role that migrates owns them. How to use your own user table: [storage](../storage.md).\n", last)
 	for _, t := range postgres {
 		other := &table{}
 		if len(sqlite) > 0 && sqlite[0].name == t.name {
@@ -96,17 +100,13 @@ func (t *table) without() *table {
 	return &other
 }
 
-func newest(tables []*table) (since string) {
-	for _, t := range tables {
-		for _, c := range t.columns {
-			since = max(since, fmt.Sprintf("%2s", c.since))
-		}
-		for _, i := range t.indexes {
-			_, v, _ := strings.Cut(i, "since ")
-			since = max(since, fmt.Sprintf("%2s", v))
-		}
+// newest returns the number of the newest migration, which need not change a table.
+func newest(root string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(root, "storage/gormstore/migrations/postgres/*.up.sql"))
+	if err != nil || len(files) == 0 {
+		return "", fmt.Errorf("no migrations: %v", err)
 	}
-	return strings.TrimSpace(since)
+	return strings.TrimLeft(path.Base(files[len(files)-1])[:4], "0"), nil
 }
 
 // migrate applies the migrations of a dialect to a list of tables. A statement that it does not

@@ -4,12 +4,19 @@ import (
 	"fmt"
 	"go/ast"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// settings writes a table for each exported type whose name ends with Options.
+// otherOptions are the exported types with options whose names do not end with Options.
+var otherOptions = []string{"cached.DenySet", "health.Checks"}
+
+// modules are the modules beside the root module whose options are settings, too.
+var modules = []string{"contrib/otel", "contrib/prometheus"}
+
+// settings writes a table for each exported type whose name ends with Options, and for otherOptions.
 func settings(root string) ([]byte, error) {
-	list, err := library(root)
+	list, err := library(root, modules...)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +31,7 @@ func settings(root string) ([]byte, error) {
 		}
 		for _, t := range p.Types {
 			spec, ok := t.Decl.Specs[0].(*ast.TypeSpec)
-			if !ok || !strings.HasSuffix(t.Name, "Options") {
+			if !ok || !strings.HasSuffix(t.Name, "Options") && !slices.Contains(otherOptions, p.Name+"."+t.Name) {
 				continue
 			}
 			fields, ok := spec.Type.(*ast.StructType)

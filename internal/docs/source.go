@@ -25,8 +25,9 @@ type source struct {
 	files []*ast.File
 }
 
-// library parses the packages of the library that users can import, in the order of their paths.
-func library(root string) (list []*source, err error) {
+// library parses the packages of the library that users can import, in the order of their paths. Of the
+// modules in other folders only those in modules count.
+func library(root string, modules ...string) (list []*source, err error) {
 	byDir := map[string]*source{}
 	tree := os.DirFS(root)
 	err = fs.WalkDir(tree, ".", func(p string, d fs.DirEntry, err error) error {
@@ -36,7 +37,7 @@ func library(root string) (list []*source, err error) {
 		if d.IsDir() {
 			_, nested := fs.Stat(tree, path.Join(p, "go.mod"))
 			name := d.Name()
-			if p != "." && (nested == nil || name == "internal" || name == "testdata" || name == "examples" || name == "cmd" || name == "docs" || name[0] == '.') {
+			if p != "." && (nested == nil && !slices.Contains(modules, p) || name == "internal" || name == "testdata" || name == "examples" || name == "cmd" || name == "docs" || name[0] == '.') {
 				return fs.SkipDir
 			}
 			return nil

@@ -23,6 +23,7 @@ const (
 	Blocks             // storage.BlockKey: an entry of the blocklist, on which Standings, UserStandings and AccessTokens depend
 	LiveUsers          // LiveUser, by the digest of the account's ID
 	Permissions        // SubjectPermissions, by the digest of the subject
+	Clients            // ClientByID. A change of a client is one of Blocks, with the digest BlockKeyOf("client", "", id)
 	Kinds              // the number of kinds; not a kind
 )
 

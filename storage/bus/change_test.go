@@ -9,7 +9,7 @@ import (
 
 // The triggers of PostgreSQL write these numbers, and programs of several versions read them.
 func TestKindsKeepTheirNumbers(t *testing.T) {
-	for want, k := range []Kind{StaticTokens, Credentials, Sessions, AccessTokens, Standings, UserStandings, Blocks, LiveUsers, Permissions, Kinds} {
+	for want, k := range []Kind{StaticTokens, Credentials, Sessions, AccessTokens, Standings, UserStandings, Blocks, LiveUsers, Permissions, Clients, Kinds} {
 		if int(k) != want {
 			t.Errorf("%d, want %d", k, want)
 		}
@@ -26,7 +26,7 @@ func TestRead(t *testing.T) {
 		}
 	}
 	hex := strings.Repeat("0f", 32)
-	for _, text := range []string{"", "all ", "ALL", "all x", "subject", "subject ", "key", "key 6", "key 6 " + hex[2:], "key 6 " + hex + "0f", "key 9 " + hex, "key x " + hex, "key 6 " + strings.Repeat("xx", 32), "v2 all", "subjects 1"} {
+	for _, text := range []string{"", "all ", "ALL", "all x", "subject", "subject ", "key", "key 6", "key 6 " + hex[2:], "key 6 " + hex + "0f", "key : " + hex, "key x " + hex, "key 6 " + strings.Repeat("xx", 32), "v2 all", "subjects 1"} {
 		if got := Read(text); got != (Change{All: true}) {
 			t.Errorf("%q: %+v, want everything", text, got)
 		}

@@ -12,10 +12,11 @@
 //   - the revocation status of JWTs
 //   - accounts whose passwords password.Cached has verified
 //   - the permissions of accounts
+//   - OAuth 2.0 clients, except those with a chosen secret (storage.Client.Password)
 //
-// Everything else goes to the store each time, in particular logins. Disabled accounts, revoked and
-// expired credentials, and errors are never cached. The fact that a digest is unknown is cached for
-// at most one second.
+// Everything else goes to the store each time, in particular logins. Disabled accounts and clients,
+// revoked and expired credentials, and errors are never cached. The fact that a digest or a client is
+// unknown is cached for at most one second.
 //
 // # Changes
 //
@@ -78,6 +79,11 @@ type Options struct {
 	// cannot prove that every change has arrived, each lookup queries the store. A courier belongs to
 	// one cache. Nil means that other processes' changes take effect after the TTL.
 	Courier bus.Courier
+	// Accelerator passes changes that are made through this Store to the other processes sooner than
+	// the Courier does, such as redisstore.Channel with the courier outbox: a millisecond instead of
+	// its interval. It requires a Courier, which remains the proof: texts can be lost, and a forged one
+	// only makes caches read a record again. All processes need the same one. Nil means none.
+	Accelerator bus.Accelerator
 	// BlindLookups is the maximum number of concurrent lookups in the store while the Courier
 	// cannot prove that every change has arrived; 0 means 64. Other lookups wait up to 250 ms and
 	// then return ErrBlind. Credentials that the cache knows go first. One client network (an IPv4
@@ -163,6 +169,7 @@ type Store struct {
 	clock           func() time.Time // for the expiry of credentials
 	elapsed         *elapsed.Clock   // for the age of entries
 	follow          *following       // nil without a courier
+	hurry           *hurried         // nil without an accelerator
 	denied          *denied          // nil without a deny set
 	logger          *slog.Logger
 	running         atomic.Bool   // Run
@@ -224,6 +231,9 @@ func New(base Base, opts *Options) (*Store, error) {
 	}
 	var err error
 	if s.follow, err = newFollowing(&o, base); err != nil {
+		return nil, err
+	}
+	if s.hurry, err = newHurried(&o); err != nil {
 		return nil, err
 	}
 	if s.denied, err = newDenied(s, o.DenySet); err != nil {

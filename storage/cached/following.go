@@ -84,6 +84,8 @@ func storeOf(base Base, k Kind) any {
 		return p.Users
 	case Permissions:
 		return p.Permissions
+	case Clients:
+		return p.Clients
 	}
 	return p.Blocklist
 }
@@ -106,7 +108,7 @@ func (s *Store) used(now elapsed.Instant) bool {
 // ttlOf returns how long an answer of a kind is kept.
 func (s *Store) ttlOf(k Kind) time.Duration {
 	f := s.follow
-	if f == nil || f.delivered[k] && (f.accounts.Load() || k == Standings || k == Permissions) { // these have no account
+	if f == nil || f.delivered[k] && (f.accounts.Load() || k == Standings || k == Permissions || k == Clients) { // these have no account
 		return s.ttl
 	}
 	return min(s.ttl, untoldTTL)

@@ -31,6 +31,7 @@ const (
 	Blocks        = bus.Blocks
 	LiveUsers     = bus.LiveUsers
 	Permissions   = bus.Permissions
+	Clients       = bus.Clients
 
 	kinds = bus.Kinds
 )
@@ -187,6 +188,9 @@ func (s *Store) Track(ctx context.Context) (tracked context.Context, done func()
 		for _, c := range p.list {
 			c.Apply(s)
 		}
+		if s.hurry != nil {
+			s.hurry.add(p.list)
+		}
 		p.list, p.ended = nil, true
 	}
 }
@@ -205,7 +209,7 @@ func (s *Store) change(ctx context.Context, f func(context.Context) error, chang
 	if err := s.later(ctx, changes); err != nil {
 		return err
 	}
-	defer s.apply(ctx, changes)
+	defer s.finish(ctx, changes)
 	if !s.base.InTransaction(ctx) { // changes of the store's hooks take effect with this change
 		tracked, done := s.Track(ctx)
 		defer done()

@@ -54,6 +54,10 @@ func (s *Store) Run(ctx context.Context) error {
 	if a, ok := f.courier.(bus.Announcer); ok {
 		watch.Go(func() { announce(watching, a) })
 	}
+	if h := s.hurry; h != nil {
+		watch.Go(func() { h.publish(watching) })
+		watch.Go(func() { h.listen(watching, s) })
+	}
 	defer watch.Wait()
 	defer stop()
 	for pause := minPause; ; pause = min(2*pause, maxPause) {

@@ -211,26 +211,6 @@ func (s *Store) Block(ctx context.Context, until time.Time, keys ...storage.Bloc
 	return s.change(ctx, func(ctx context.Context) error { return s.base.Block(ctx, until, keys...) }, changes...)
 }
 
-// blockClient returns the name on which the access tokens of a client depend.
-func blockClient(id string) storage.BlockKey { return storage.BlockKeyOf("client", "", id) }
-
-// UpdateClient implements storage.Clients. It removes only the access tokens of the client, because
-// a client that registered itself can change its record and must not be able to empty the whole
-// cache.
-func (s *Store) UpdateClient(ctx context.Context, c storage.Client) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.UpdateClient(ctx, c) }, ofKey(Blocks, storage.Digest(blockClient(c.ID))))
-}
-
-// SetClientDisabled implements storage.Clients; see UpdateClient.
-func (s *Store) SetClientDisabled(ctx context.Context, id string, disabled bool) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.SetClientDisabled(ctx, id, disabled) }, ofKey(Blocks, storage.Digest(blockClient(id))))
-}
-
-// DeleteClient implements storage.Clients; see UpdateClient.
-func (s *Store) DeleteClient(ctx context.Context, id string) error {
-	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteClient(ctx, id) }, ofKey(Blocks, storage.Digest(blockClient(id))))
-}
-
 // CreateAccess implements storage.AccessTokens.
 func (s *Store) CreateAccess(ctx context.Context, t storage.AccessToken) error {
 	return s.renew(ctx, func(ctx context.Context) error { return s.base.CreateAccess(ctx, t) }, ofKey(AccessTokens, t.Digest))

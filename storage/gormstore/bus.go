@@ -146,7 +146,7 @@ var busTriggers = map[string][]string{
 	"vestibule_access_tokens":     {"update", "delete", "truncate"},
 	"vestibule_families":          {"update", "delete", "truncate"},
 	"vestibule_blocklist":         {"insert", "update"},
-	"vestibule_clients":           {"update", "delete", "truncate"},
+	"vestibule_clients":           {"update", "content", "delete", "truncate"},
 	"vestibule_permissions":       {"change", "truncate"},
 	"vestibule_group_members":     {"change", "truncate"},
 	"vestibule_group_permissions": {"change", "truncate"},
@@ -177,7 +177,7 @@ func (s *Store) checkTriggers(ctx context.Context) error {
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return fmt.Errorf("%w: triggers are missing or disabled: %s (create them as in the migrations 0017_bus.up.sql and 0018_replicas.up.sql)", ErrCourier, strings.Join(missing, ", "))
+		return fmt.Errorf("%w: triggers are missing or disabled: %s (create them as in the migrations 0017_bus.up.sql to 0019_clients.up.sql)", ErrCourier, strings.Join(missing, ", "))
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func hold(t *testing.T, s *gormstore.Store, id string) holding {
 	_, err := s.CreateCredential(ctx, storage.Credential{Digest: h.digest("device"), Purpose: "knox", ID: "device", Subject: id, Created: now}, storage.CredentialLimit{})
 	must(t, err)
 	must(t, s.CreateSession(ctx, storage.Session{Digest: h.digest("session"), ID: "session-" + id, Subject: id, Version: 1, Created: now, Expires: now.Add(time.Hour), Ends: now.Add(time.Hour)}, storage.Digest{}))
-	must(t, s.CreateClient(ctx, storage.Client{ID: "client-" + id, Method: "none", Created: now}))
+	must(t, s.CreateClient(ctx, storage.Client{ID: "client-" + id, Method: "client_secret_basic", Secret: h.digest("secret"), Created: now}))
 	must(t, s.CreateFamily(ctx, storage.Family{ID: h.family, Purpose: "oauth2", Subject: id, Client: "client-" + id, Created: now, Expires: now.Add(time.Hour)},
 		storage.Refresh{Digest: h.digest("refresh"), Created: now, Expires: now.Add(time.Hour)}))
 	must(t, s.CreateAccess(ctx, storage.AccessToken{Digest: h.digest("access"), ID: "access-" + id, Family: h.family, Client: "client-" + id, Subject: id, Created: now, Expires: now.Add(time.Hour)}))
@@ -131,6 +131,10 @@ var accepts = map[string]func(context.Context, storage.Complete, holding) (bool,
 	"access": func(ctx context.Context, s storage.Complete, h holding) (bool, error) {
 		st, err := s.AccessByDigest(ctx, h.digest("access"))
 		return err == nil && !st.Ended && st.User.Active && st.Access.Epoch == st.User.Epoch, err
+	},
+	"client": func(ctx context.Context, s storage.Complete, h holding) (bool, error) {
+		c, err := s.ClientByID(ctx, "client-"+h.id)
+		return err == nil && !c.Disabled && c.Secret == h.digest("secret"), err
 	},
 	"jwt": func(ctx context.Context, s storage.Complete, h holding) (bool, error) {
 		u, st, err := s.TokenStatusWithUser(ctx, h.id, h.keys)
@@ -186,7 +190,16 @@ var revocations = map[string]struct {
 	"revoke an access": {"access", func(ctx context.Context, s *gormstore.Store, h holding) error {
 		return s.DeleteAccess(ctx, h.digest("access"))
 	}},
-	"disable a client": {"access", func(ctx context.Context, s *gormstore.Store, h holding) error {
+	"change a client's secret": {"client", func(ctx context.Context, s *gormstore.Store, h holding) error {
+		return storage.ChangeClient(ctx, s, "client-"+h.id, func(c *storage.Client) error { c.Secret = h.digest("new"); return nil })
+	}},
+	"change a client with psql": {"client", func(ctx context.Context, s *gormstore.Store, h holding) error {
+		return s.DB(ctx).Exec("UPDATE vestibule_clients SET secret = NULL WHERE id = ?", "client-"+h.id).Error
+	}},
+	"delete a client": {"client access", func(ctx context.Context, s *gormstore.Store, h holding) error {
+		return s.DeleteClient(ctx, "client-"+h.id)
+	}},
+	"disable a client": {"client access", func(ctx context.Context, s *gormstore.Store, h holding) error {
 		return s.SetClientDisabled(ctx, "client-"+h.id, true)
 	}},
 	"revoke permissions": {"permission", func(ctx context.Context, s *gormstore.Store, h holding) error {
@@ -310,6 +323,10 @@ func told(t *testing.T, s *gormstore.Store, statements ...string) (changes []str
 func TestWhatIsTold(t *testing.T) {
 	s := migrated(t, opened(t)(postgres.Open(storetest.URL(t), &patient)))
 	digest := strings.Repeat("00", 31) + "07"
+	block := func(client string) string {
+		k := storage.BlockKeyOf("client", "", client)
+		return fmt.Sprintf("%x", k[:])
+	}
 	runSQL(t, s, "INSERT INTO vestibule_users (id, name) SELECT 'u' || i, 'n' || i FROM generate_series(1, 200) i")
 	session := func(from, to int, subject, expires string) string {
 		return fmt.Sprintf("INSERT INTO vestibule_sessions SELECT decode(lpad(to_hex(i), 64, '0'), 'hex'), 's' || i, %s, 0, NULL, 1, 0, 0, 0, %s, %[2]s, '', '' FROM generate_series(%d, %d) i", subject, expires, from, to)
@@ -338,6 +355,11 @@ func TestWhatIsTold(t *testing.T) {
 		{"a line break", []string{"INSERT INTO vestibule_subjects VALUES (E'a\\nsubject u4\\nb', 1)", "INSERT INTO vestibule_subjects VALUES ('u4', 1)"}, []string{"subject a\nsubject u4\nb", "subject u4"}},
 		{"a space", []string{"UPDATE vestibule_spaces SET epoch = 1"}, []string{"all"}},
 		{"a group", []string{"INSERT INTO vestibule_group_permissions VALUES ('g', 'p')"}, []string{"all"}},
+		{"a client is created", []string{"INSERT INTO vestibule_clients (id, name, method, password, native, trusted, disabled, lists, created_us) VALUES ('c', 'C', 'none', '', FALSE, FALSE, FALSE, '{}', 1)"}, nil},
+		{"a client's secret", []string{"UPDATE vestibule_clients SET secret = decode('" + digest + "', 'hex') WHERE id = 'c'"}, []string{"key 6 " + block("c")}},
+		{"a client stays the same", []string{"UPDATE vestibule_clients SET secret = decode('" + digest + "', 'hex')"}, nil},
+		{"a client is disabled", []string{"UPDATE vestibule_clients SET disabled = TRUE, revoked_us = 9"}, []string{"key 6 " + block("c")}},
+		{"a client is deleted", []string{"DELETE FROM vestibule_clients"}, []string{"key 6 " + block("c")}},
 		{"truncation", []string{"TRUNCATE vestibule_families"}, []string{"all"}},
 		{"blocked", []string{"INSERT INTO vestibule_blocklist VALUES (decode('" + digest + "', 'hex'), 5)"}, []string{"key 6 " + digest}},
 		{"blocked for longer", []string{"UPDATE vestibule_blocklist SET until_us = 6"}, []string{"key 6 " + digest}},

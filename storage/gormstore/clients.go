@@ -80,12 +80,11 @@ func (s *Store) ClientByID(ctx context.Context, id string) (storage.Client, erro
 	if storage.CheckID("client id", id) != nil {
 		return storage.Client{}, storage.ErrNotFound
 	}
-	query := s.dialect.bind(clientByID)
 	if s.tx(ctx) != nil {
-		query += s.dialect.forUpdate()
+		return s.lockClient(ctx, id)
 	}
 	var r clientRow
-	if err := s.row(ctx, query, []any{id}, r.dest()); err != nil {
+	if err := s.hotRow(ctx, &s.clientByID, []any{id}, r.dest()); err != nil {
 		return storage.Client{}, notFound(err)
 	}
 	return r.client()

@@ -29,7 +29,7 @@ import (
 // record is where the statements of this version go. Before you add a migration, write those of the
 // version before it:
 //
-//	scripts/with-services go test ./storage/gormstore -run TestEarlierPrograms -skip races -record testdata/statements/0018.sql
+//	scripts/with-services go test ./storage/gormstore -run TestEarlierPrograms -skip races -record testdata/statements/0019.sql
 var record = flag.String("record", "", "write the statements of all rules of storagetest to a file, one a line")
 
 // Servers of an earlier version run beside a newer one while it is rolled out. Every statement that a

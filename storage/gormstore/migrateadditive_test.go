@@ -85,7 +85,7 @@ func TestMigrationsAreAdditive(t *testing.T) {
 	}
 	files, err := gormstore.Migrations("postgres")
 	must(t, err)
-	if names, err := fs.Glob(files, "*.sql"); err != nil || len(names) < 18 {
+	if names, err := fs.Glob(files, "*.sql"); err != nil || len(names) < 19 {
 		t.Error(names, err)
 	}
 }

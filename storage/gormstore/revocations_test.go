@@ -141,9 +141,9 @@ func TestKnownSince_attack_472(t *testing.T) {
 		must(t, s.CreateUser(ctx, storage.User{ID: "a", Name: "a", Active: true}))
 		must(t, s.CreateFamily(ctx, storage.Family{ID: "f", Purpose: "jwt", Subject: "a", Created: time.Now(), Expires: time.Now().Add(time.Hour), AuthTime: time.Now()},
 			storage.Refresh{Digest: storage.DigestOf("r"), Created: time.Now(), Expires: time.Now().Add(time.Hour)}))
-		drop := []string{"DROP TABLE vestibule_audit", "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch", "DELETE FROM vestibule_migrations WHERE version = 18"}
+		drop := []string{"DROP TABLE vestibule_audit", "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch", "DELETE FROM vestibule_migrations WHERE version >= 18"}
 		if kind == "postgres" {
-			drop = append(drop, "DROP FUNCTION vestibule_bus_changed(TEXT, TEXT)", "DROP TRIGGER vestibule_bus_update ON vestibule_blocklist")
+			drop = append(drop, "DROP FUNCTION vestibule_bus_changed(TEXT, TEXT)", "DROP TRIGGER vestibule_bus_update ON vestibule_blocklist", "DROP TRIGGER vestibule_bus_content ON vestibule_clients", "DROP FUNCTION vestibule_bus_client()")
 		}
 		for _, sql := range drop {
 			runSQL(t, s, sql)

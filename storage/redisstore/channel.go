@@ -21,10 +21,11 @@ type ChannelOptions struct {
 	Logger *slog.Logger
 }
 
-// Channel sends texts to the other processes that listen on a channel of the same name. Use it only
-// to speed up something that also works without it. Texts are lost during a failover, a restart or
-// a broken connection, and processes do not notice the loss. So a Channel MUST NOT be the only way
-// in which processes learn about a revocation.
+// Channel sends texts to the other processes that listen on a channel of the same name. Use it as
+// cached.Options.Accelerator, so that caches learn of a change in about a millisecond, or to speed up
+// something else that also works without it. Texts are lost during a failover, a restart or a broken
+// connection, and processes do not notice the loss. So a Channel MUST NOT be the only way in which
+// processes learn about a revocation.
 type Channel struct {
 	s    *Store
 	name string
