@@ -67,7 +67,7 @@ audience: operator, security
 	fmt.Fprintf(&b, "| Seed | %d |\n", o.seed)
 	fmt.Fprintf(&b, "| Date | %s to %s UTC |\n", m.began.UTC().Format("2006-01-02 15:04"), time.Now().UTC().Format("15:04"))
 	fmt.Fprintf(&b, "| Machine | %d cores, %s, %s of memory, %s |\n", runtime.NumCPU(), first("/proc/cpuinfo", "model name"), first("/proc/meminfo", "MemTotal"), runtime.Version())
-	fmt.Fprintf(&b, "| Load of the machine (1, 5, 15 minutes) | %s at the begin, %s at the end |\n\n", m.load, load())
+	fmt.Fprintf(&b, "| Load of the machine (1, 5, 15 minutes) | %s at the start, %s at the end |\n\n", m.load, load())
 	b.WriteString("Rates and times depend on what else the machine does. The seed repeats the choice of faults, not\ntheir exact times.\n\n## Figures\n\n")
 	row(&b, "", names)
 	row(&b, "---", slices.Repeat([]string{"---"}, len(names)))
