@@ -47,7 +47,7 @@ func TestOurs(t *testing.T) {
 	if _, err := k.turn(ctx, "no such work", time.Second, func() (meter, error) { return meter{}, nil }); err == nil {
 		t.Error("an unknown work was done")
 	}
-	old := k.workers[0].refresh
+	old := k.workers[0].refresh[0]
 	if _, err := k.refresh(k.workers[0].c, old); err != nil {
 		t.Error(err)
 	}
