@@ -151,7 +151,7 @@ func (n *Notifier) Notify(ctx context.Context, e Event) {
 		e.TraceID = traceOf(r.Header.Get("Traceparent"))
 	}
 	if r != nil {
-		e.UserAgent = credential.Printable(r.Header.Get("User-Agent"), maxText)
+		e.UserAgent = strings.Clone(credential.Printable(r.Header.Get("User-Agent"), maxText)) // not a part of a long header
 	}
 	if held, ok := ctx.Value(collectorKey{n}).(*collector); ok {
 		held.events = append(held.events, e)
@@ -213,7 +213,7 @@ func traceOf(header string) string {
 			return ""
 		}
 	}
-	return parts[1]
+	return strings.Clone(parts[1])
 }
 
 // newID returns a UUID of version 7 (RFC 9562, section 5.7).

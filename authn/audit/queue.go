@@ -15,6 +15,10 @@ import (
 type QueueOptions struct {
 	// Size is the maximum number of events that wait; 0 means 4,096, and the most is 1,048,576.
 	Size int
+	// Context returns the context for the function, with the values of ctx that it needs, such as the
+	// trace span. It MUST NOT return ctx, or a context that wraps it: that would keep the request, with
+	// its headers, in memory while the event waits. Nil means context.Background().
+	Context func(ctx context.Context) context.Context
 	// Sink receives the kind of each dropped event, for metrics. Nil means none.
 	Sink *observe.Sink
 	// Logger receives a message when the first event is dropped after the queue was empty, at Warn, and
@@ -72,13 +76,13 @@ func NewQueue(deliver func(context.Context, Event), opts *QueueOptions) (*Queue,
 	return q, nil
 }
 
-// Add queues an event. It never waits. The function gets the values of ctx, but not its end.
+// Add queues an event. It never waits. The function does not get ctx; see QueueOptions.Context.
 func (q *Queue) Add(ctx context.Context, e Event) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	if !q.closed {
 		select {
-		case q.waiting <- queued{context.WithoutCancel(ctx), e}:
+		case q.waiting <- queued{q.detached(ctx), e}:
 			return
 		default:
 		}
@@ -90,6 +94,16 @@ func (q *Queue) Add(ctx context.Context, e Event) {
 	if !q.full.Swap(true) {
 		q.logger().LogAttrs(ctx, slog.LevelWarn, "audit queue full; events dropped", slog.String("kind", string(e.Kind)), slog.Uint64("dropped", n))
 	}
+}
+
+// detached returns the context for the function.
+func (q *Queue) detached(ctx context.Context) context.Context {
+	if q.opts.Context != nil {
+		if d, err := Call("audit.QueueOptions.Context", func() (context.Context, error) { return q.opts.Context(ctx), nil }); err == nil && d != nil {
+			return d
+		}
+	}
+	return context.Background()
 }
 
 func (q *Queue) run() {

@@ -5,8 +5,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vestibule-auth/vestibule/observe"
@@ -108,5 +112,61 @@ func TestSignals(t *testing.T) {
 	}
 	if Signals(nil) != nil {
 		t.Error("Signals(nil) returned a Sink")
+	}
+}
+
+type queueKey struct{}
+
+// An event that waits keeps only what it needs in memory: not the request, whose headers can be large and
+// hold secrets.
+func TestQueueKeepsNoRequest_attack_489(t *testing.T) {
+	hold, begun := make(chan struct{}), make(chan struct{}, 200)
+	var values []any
+	q, err := NewQueue(func(ctx context.Context, _ Event) {
+		begun <- struct{}{}
+		<-hold
+		values = append(values, ctx.Value(queueKey{}), ctx.Value(requestKey{}))
+	}, &QueueOptions{Context: func(ctx context.Context) context.Context {
+		return context.WithValue(context.Background(), queueKey{}, ctx.Value(queueKey{}))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := To(q.Add)
+	var freed atomic.Int64
+	const events, header = 100, 1 << 18
+	for range events {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("User-Agent", strings.Repeat("a", header))
+		runtime.SetFinalizer(r, func(*http.Request) { freed.Add(1) })
+		n.Notify(context.WithValue(Context(r), queueKey{}, "span"), Event{Kind: LoginFailed})
+	}
+	<-begun
+	if q.Waiting() != events-1 {
+		t.Fatalf("%d wait", q.Waiting())
+	}
+	for range 10 { // finalizers run after a collection, on a goroutine of their own
+		runtime.GC()
+		runtime.Gosched()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if kept := m.HeapAlloc; freed.Load() < events-2 || kept > events*header/2 {
+		t.Errorf("%d of %d requests are free, heap of %d bytes", freed.Load(), events, kept)
+	}
+	close(hold)
+	if err := q.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(values) != 2*events || values[0] != "span" || values[1] != nil {
+		t.Errorf("%d values, %v", len(values), values[:2])
+	}
+	plain, err := NewQueue(func(ctx context.Context, _ Event) { values = []any{ctx.Value(queueKey{})} }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain.Add(context.WithValue(t.Context(), queueKey{}, "span"), Event{})
+	if err := plain.Close(t.Context()); err != nil || values[0] != nil {
+		t.Errorf("%v, %v", err, values)
 	}
 }

@@ -259,7 +259,7 @@ func (c *Checker) verify(ctx context.Context, attempt authn.LoginAttempt, name s
 		return v, err
 	case v.reason != nil:
 	case ok:
-	case !usable(v.user.Password):
+	case !Usable(v.user.Password):
 		v.reason = errUnusable
 	default:
 		v.reason = errWrong

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // Slots returns how many slots of the hasher are in use, and how many callers wait.
@@ -30,9 +29,6 @@ func (h *Hasher) HoldAs(ctx context.Context, known bool, account, network string
 func (h *Hasher) OnHash(begin, end func()) {
 	h.onHash = func() func() { begin(); return end }
 }
-
-// Usable reports whether Verify would compute the hash.
-func Usable(encoded string) bool { return usable(storage.PasswordHash(encoded)) }
 
 // Entries returns the number of cached passwords.
 func Entries(c authn.PasswordChecker) int {

@@ -191,8 +191,9 @@ func (h *Hasher) verify(ctx context.Context, encoded storage.PasswordHash, passw
 	return ok, ok && !v.current(h.format, h.params)
 }
 
-// usable reports whether any password could match the hash.
-func usable(encoded storage.PasswordHash) bool {
+// Usable reports whether any password could match the hash. If not, the account logs in by other means, or
+// not at all.
+func Usable(encoded storage.PasswordHash) bool {
 	_, known := parse(string(encoded))
 	return known
 }

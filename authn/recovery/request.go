@@ -15,6 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -168,7 +169,7 @@ func (r *Recovery) failed(ctx context.Context, subject string, err error) {
 // It sends nothing to a disabled account, or to one without a usable password: such an account logs
 // in by other means, and a link would add another way in.
 func (r *Recovery) send(ctx context.Context, u storage.User) error {
-	if !u.Active || u.Password == "" || strings.HasPrefix(string(u.Password), "!") {
+	if !u.Active || !password.Usable(u.Password) {
 		return nil
 	}
 	text, _ := format.New(rand.Reader) // cannot fail; see crypto/rand

@@ -9,6 +9,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/login"
+	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -30,6 +31,7 @@ var (
 	errPurpose = errors.New("token has another purpose")
 	errExpired = errors.New("token expired")
 	errAddress = errors.New("e-mail address changed since")
+	errLocked  = errors.New("the account has no usable password")
 )
 
 // Reset returns the endpoint that sets a new password. It accepts a POST of "token" and "password"
@@ -160,6 +162,8 @@ func (r *Recovery) check(ctx context.Context, token string) (storage.OneTimeToke
 		err = credential.ErrDisabled
 	case u.Epoch != t.Epoch:
 		err = credential.ErrEpoch
+	case !password.Usable(u.Password): // it was locked after the link was sent
+		err = errLocked
 	case boundTo(u.Email) != t.Bound:
 		err = errAddress
 	}

@@ -81,7 +81,7 @@ func TestKnownCallers(t *testing.T) {
 		}
 	})
 	t.Run("attack_293_not another account", func(t *testing.T) {
-		must(t, w.s.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true, Password: "x"}))
+		must(t, w.s.CreateUser(t.Context(), storage.User{ID: "id-bob", Name: "bob", Active: true, Password: w.hashOf("alice")}))
 		for i := range 1000 {
 			request(fmt.Sprintf("[2001:db8:%x::1]:1", i%256), "bob")
 		}
