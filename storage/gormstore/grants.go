@@ -18,7 +18,7 @@ const (
 	liveClient = "SELECT NOT disabled FROM vestibule_clients WHERE id = ?"
 	// Compared with storage.Client.Revoked: the client was not disabled and enabled since it was
 	// authenticated.
-	sameClient = "SELECT NOT disabled AND revoked_us = ? FROM vestibule_clients WHERE id = ?"
+	sameClient = "SELECT NOT disabled AND revoked_us = ? AS ok FROM vestibule_clients WHERE id = ?"
 
 	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us"
 	insertAccess  = "INSERT INTO vestibule_access_tokens (digest, id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us)" +
@@ -138,6 +138,9 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 	if err := s.bound(ctx); err != nil {
 		return err
 	}
+	if a.Family == "" && a.Subject == "" && s.dialect == postgres {
+		return s.swept(ctx, &s.short.access, a.Created, s.createOwnAccess(ctx, a))
+	}
 	var family *string // NULL is none
 	if a.Family != "" {
 		family = &a.Family
@@ -168,6 +171,35 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 		return err
 	})
 	return s.swept(ctx, &s.short.access, a.Created, err)
+}
+
+// insertOwnAccess locks the client, and inserts a token of it if the client is live.
+const insertOwnAccess = "WITH live AS (" + sameClient + " FOR SHARE), made AS (" +
+	"INSERT INTO vestibule_access_tokens (digest, id, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us)" +
+	" SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM live WHERE ok ON CONFLICT DO NOTHING RETURNING 1)" +
+	" SELECT EXISTS (SELECT FROM live WHERE ok), EXISTS (SELECT FROM made)"
+
+// createOwnAccess is CreateAccess for a token of a client itself, with PostgreSQL: one statement instead of
+// a transaction of four, because clients request such tokens most often.
+func (s *Store) createOwnAccess(ctx context.Context, a storage.AccessToken) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.retry(ctx, func() error {
+		var live, made bool
+		err := s.scanned(ctx, s.dialect.bind(insertOwnAccess), []any{
+			micros(a.ClientRevoked), a.Client,
+			a.Digest[:], a.ID, a.Client, s.users.holder(a.Subject), a.Epoch, text(a.Scopes), text(a.Resource), a.Confirm, micros(a.AuthTime), micros(a.Created), micros(a.Expires),
+		}, []any{&live, &made})
+		switch {
+		case err != nil:
+			return err
+		case !live:
+			return storage.ErrStale
+		case !made:
+			return storage.ErrConflict
+		}
+		return nil
+	})
 }
 
 // live returns ErrStale unless the query's row exists and is true, and locks the row.

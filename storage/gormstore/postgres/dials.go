@@ -46,17 +46,20 @@ func (d *dials) Connect(ctx context.Context) (driver.Conn, error) {
 		return c, nil
 	default:
 	}
-	var failed chan error // nil until this call has begun a dial
+	var ended chan error // nil unless a dial of this call is under way
 	slots := d.slots
 	for {
 		select {
 		case c := <-d.ready:
 			return c, nil
 		case slots <- struct{}{}:
-			slots, failed = nil, make(chan error, 1)
-			go d.dial(failed)
-		case err := <-failed:
-			return nil, err
+			slots, ended = nil, make(chan error, 1)
+			go d.dial(ended)
+		case err := <-ended:
+			if err != nil {
+				return nil, err
+			}
+			slots, ended = d.slots, nil // another caller got its connection
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-d.life.Done():
@@ -65,21 +68,22 @@ func (d *dials) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 }
 
-// dial hands a new connection to whoever waits for one. It reports an error to its own caller alone,
-// who may have left.
-func (d *dials) dial(failed chan<- error) {
+// dial hands a new connection to whoever waits for one. It reports its end to its own caller alone, who may
+// have left: nil means that some caller has the connection.
+func (d *dials) dial(ended chan<- error) {
 	defer func() { <-d.slots }()
 	ctx, cancel := context.WithTimeout(d.life, dialTimeout)
 	defer cancel()
 	c, err := d.Connector.Connect(ctx)
 	if err != nil {
-		failed <- err
+		ended <- err
 		return
 	}
 	spare := time.NewTimer(spareTime)
 	defer spare.Stop()
 	select {
 	case d.ready <- c:
+		ended <- nil
 	case <-spare.C:
 		_ = c.Close()
 	case <-d.life.Done():

@@ -173,6 +173,36 @@ func TestDialsAreBounded(t *testing.T) {
 	})
 }
 
+// Of many callers that need a new connection at once, each gets one, although a caller may get the
+// connection that another began.
+func TestEachCallerGetsAConnection(t *testing.T) {
+	for range 20 {
+		s, err := postgres.Open(pgtest.URL(t), &gormstore.Options{Timeout: 10 * time.Second})
+		must(t, err)
+		var all sync.WaitGroup
+		for range 40 {
+			all.Go(func() {
+				for range 3 {
+					if err := s.InTx(t.Context(), func(ctx context.Context) error { return ping(ctx, s) }); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		must(t, s.Close())
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// ping asks the server for nothing.
+func ping(ctx context.Context, s *gormstore.Store) error {
+	var one int
+	return s.DB(ctx).Raw("SELECT 1").Row().Scan(&one)
+}
+
 // The time zone of the URL is that of the session, and of columns without one.
 func TestTimeZoneOfURL(t *testing.T) {
 	s, err := postgres.Open(pgtest.URL(t)+"&timezone=Asia/Tokyo", nil)
