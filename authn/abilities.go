@@ -51,7 +51,7 @@ type HeaderReader interface {
 // Ambient is an [Authenticator] whose credentials a browser or a proxy adds to the request, such as
 // a cookie or a header of the proxy. The code that makes the request does not set them. If Ambient
 // returns true and the scheme does not declare that it reads Authorization, the chain calls the
-// scheme after those that read Authorization. The reason is that explicit credentials take
+// scheme after the schemes that read Authorization. The reason is that explicit credentials take
 // precedence.
 //
 // A scheme that declares "Cookie" (see [HeaderReader]) does not need this method. A scheme that
@@ -153,9 +153,9 @@ func (l *Login) Store() any { return l.store }
 // store. Implement it yourself for another source of passwords, such as LDAP.
 //
 // A wrong password, an unknown name and a disabled account MUST return the same [*Error] with
-// status 401, and take the same time as far as possible. Otherwise an attacker can find out which
-// accounts exist. Too many attempts return an [*Error] with status 429. Any other error means that
-// the password could not be checked.
+// status 401, and take about the same time. Otherwise an attacker can find out which accounts
+// exist. Too many attempts return an [*Error] with status 429. Any other error means that the
+// password could not be checked.
 type PasswordChecker interface {
 	CheckPassword(r *http.Request, name, password string) (Login, error)
 }

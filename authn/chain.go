@@ -15,9 +15,9 @@ import (
 // credentials, or returns another error. A Chain is an [Authenticator] and can contain other
 // chains. With an empty chain, every request is anonymous.
 //
-// If the request has an Authorization header, members that read cookies or are [Ambient], and do
-// not read that header, are called after the others. Explicit credentials take precedence over
-// ambient credentials, even if they are invalid.
+// If the request has an Authorization header, ambient members are called after the others: members
+// that do not read this header, but read cookies or implement [Ambient]. Explicit credentials take
+// precedence over ambient credentials, even if they are invalid.
 //
 // A member declares what it reads with [HeaderReader] or [Ambient], directly or through Unwrap. If
 // the request has an Authorization header, a member without a declaration is first called without

@@ -60,9 +60,9 @@ type OwnCredential struct {
 	text  string
 }
 
-// Accepted reports that the credential is valid. id is the identity that it belongs to, and issued
-// are the new credentials that the response contains in its place. They are checked even while
-// other credentials from the client address are blocked.
+// Accepted reports that the credential is valid. id is the identity of the credential. issued are
+// the new credentials that replace it in the response. They are checked even while other
+// credentials from the client address are blocked.
 func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
 		return
@@ -98,7 +98,7 @@ func Issued(r *http.Request, id Identity, together ...string) {
 	}
 }
 
-// WantsIssued reports whether [Issued] has an effect for r. It has one if a limit of rejected
+// WantsIssued reports whether [Issued] has an effect for r. It has an effect if a limit of rejected
 // credentials applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for
 // nothing.
 func WantsIssued(r *http.Request) bool { return issuedTo(r) != nil }

@@ -18,8 +18,8 @@ import (
 
 // RemoteOptions configure a [RemoteKeySet]. A nil *RemoteOptions means all defaults.
 type RemoteOptions struct {
-	// Algorithms are the accepted algorithms. Name those that the issuer uses. Nil accepts all
-	// except HMAC.
+	// Algorithms are the accepted algorithms. Name the algorithms that the issuer uses. Nil accepts
+	// all except HMAC.
 	Algorithms []Algorithm
 	// Client fetches the keys; nil means a default client. Its Timeout limits a fetch; 0 means 5
 	// seconds. NewRemoteKeySet copies the client, removes its cookie jar and lets it follow

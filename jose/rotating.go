@@ -241,10 +241,10 @@ func (r *ReloadingKeySet) JWKS(ctx context.Context) ([]byte, error) {
 	return marshalJWKS(v.keys)
 }
 
-// Generation returns a number that changes when the set of verifying keys changes, as far as this
-// process has loaded it. Use it to cache verified tokens: read it before the verification, and
-// verify again when it differs. It neither loads nor waits. While there are no keys, or they are
-// due to be loaded again, each call returns a new number, so that the next verification loads them.
+// Generation returns a number that changes when this process has loaded another set of verifying
+// keys. Use it to cache verified tokens: read it before the verification, and verify again when it
+// differs. It neither loads nor waits. While there are no keys, or they are due to be loaded again,
+// each call returns a new number, so that the next verification loads them.
 func (r *ReloadingKeySet) Generation() uint64 {
 	now, at := r.clock(), r.loader.time.Now()
 	v := r.fresh(now, at)

@@ -13,9 +13,9 @@ import (
 // Header is the header of a token.
 type Header struct {
 	Algorithm Algorithm
-	// KeyID is "kid", or "".
+	// KeyID is "kid"; "" if it is absent.
 	KeyID string
-	// Type is "typ", without "application/", or "".
+	// Type is "typ" without "application/"; "" if it is absent.
 	Type string
 }
 

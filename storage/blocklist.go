@@ -59,8 +59,8 @@ type Blocklist interface {
 	// TokenStatusOf reports whether one of the keys is blocked, and returns the subject's epoch (0
 	// for an unknown subject), in one round trip. An entry counts until Prune removes it.
 	TokenStatusOf(ctx context.Context, subject string, keys BlockKeys) (TokenStatus, error)
-	// TokenStatusWithUser is TokenStatusOf that also returns the account, still in one round trip.
-	// The account has the same epoch as the status. It returns ErrNotFound if there is no such
-	// account.
+	// TokenStatusWithUser is like TokenStatusOf, but also returns the account, in the same round
+	// trip. The account has the same epoch as the status. It returns ErrNotFound if there is no
+	// such account.
 	TokenStatusWithUser(ctx context.Context, subject string, keys BlockKeys) (User, TokenStatus, error)
 }

@@ -43,7 +43,7 @@ type Credential struct {
 	Data []byte
 }
 
-// Expired reports whether the credential has expired at now.
+// Expired reports whether the credential has expired at the time now.
 func (c *Credential) Expired(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
@@ -116,14 +116,15 @@ type Credentials interface {
 	//     that ID.
 	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use at the time used. If the credential exists, has not expired by
-	// then, and its LastUsed is not later than the argument before, it sets LastUsed to used and
-	// Expires to expires, and returns true. Expires never moves back or beyond Max. If the argument
-	// expires is zero, Expires does not change. Of several concurrent calls, one writes.
+	// TouchCredential records a use of the credential. The argument used is the time of the use. It
+	// changes a credential that has not expired at that time, if its LastUsed is not later than the
+	// argument before. Then it sets LastUsed to used and Expires to expires, and returns true.
+	// Expires never moves back or beyond Max. If the argument expires is zero, Expires does not
+	// change. Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than used, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the credential only if used < LastUsed <= before. It sets
-	// Expires to expires even if that moves Expires back, unless its old or new value is zero.
+	// clock was ahead. Then it changes the credential only if used < LastUsed <= before. Then
+	// Expires can also move back, except if its old or new value is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none or it was already deleted.

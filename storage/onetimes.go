@@ -22,7 +22,7 @@ type OneTimeToken struct {
 	Expires time.Time
 }
 
-// Expired reports whether the token has expired at now.
+// Expired reports whether the token has expired at the time now.
 func (t *OneTimeToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
 // Check returns ErrInvalid, with the reason, if t cannot be stored.
@@ -51,8 +51,8 @@ type OneTimeTokens interface {
 	CreateOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ConsumeOneTimeToken deletes t, which the caller has read before. Call it first in the
 	// transaction of the action that the token allows. It returns ErrNotFound if the token was
-	// deleted or replaced since it was read, and ErrStale if its subject is absent or disabled or
-	// its epoch is not t.Epoch. Of several concurrent calls, one succeeds. A concurrent
+	// deleted or replaced since it was read, and ErrStale if the subject is absent or disabled, or
+	// the subject's epoch is not t.Epoch. Of several concurrent calls, one succeeds. A concurrent
 	// DeleteOneTimeTokens happens before the transaction or waits for it.
 	ConsumeOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. Two

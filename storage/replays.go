@@ -16,9 +16,9 @@ const (
 // assertions.
 type Replays interface {
 	// ConsumeJTI records key as used. It returns ErrConflict if key was recorded before; of several
-	// concurrent calls, one succeeds. The record is kept at least to the time until, which must not
-	// be earlier than the token's own expiry. now is the caller's clock. It returns ErrInvalid for
-	// a zero key or a zero until, and records nothing.
+	// concurrent calls, one succeeds. The record is kept at least to the time in the argument
+	// until, which must not be earlier than the token's own expiry. now is the caller's clock. It
+	// returns ErrInvalid for a zero key or a zero until, and records nothing.
 	ConsumeJTI(ctx context.Context, key BlockKey, now, until time.Time) error
 	// Used reports whether key was recorded, and does not record it. Call it before an operation if
 	// ConsumeJTI is called only after the operation has succeeded. The zero key is never used.

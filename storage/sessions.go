@@ -41,7 +41,7 @@ type Session struct {
 	UserAgent, Address string
 }
 
-// Expired reports whether the session has expired at now.
+// Expired reports whether the session has expired at the time now.
 func (s *Session) Expired(now time.Time) bool {
 	return !now.Before(s.Expires) || !now.Before(s.Ends)
 }
@@ -92,14 +92,14 @@ type Sessions interface {
 	// exist, ErrConflict if it has another version, and ErrInvalid if the data is too long. Errors
 	// change nothing.
 	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
-	// TouchSession records a use at the time seen. If the session exists, has not expired by then,
-	// and its LastSeen is not later than the argument before, it sets LastSeen to seen and Expires
-	// to expires, and returns true. Expires never moves back or beyond Ends. Of several concurrent
-	// calls, one writes.
+	// TouchSession records a use of the session. The argument seen is the time of the use. It
+	// changes a session that has not expired at that time, if its LastSeen is not later than the
+	// argument before. Then it sets LastSeen to seen and Expires to expires, and returns true.
+	// Expires never moves back or beyond Ends. Of several concurrent calls, one writes.
 	//
 	// If the argument before is later than seen, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the session only if seen < LastSeen <= before. It sets
-	// Expires to expires even if that moves it back.
+	// clock was ahead. Then it changes the session only if seen < LastSeen <= before. Then Expires
+	// can also move back.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
 	// DeleteSession deletes the session. It returns ErrNotFound if there is none or it was already
 	// deleted.

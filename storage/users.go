@@ -32,8 +32,8 @@ type User struct {
 
 	bare uint8 // the index in ID where the local ID begins
 
-	// Roles are the account's coarse roles, such as "admin". A role is not empty, has no comma and
-	// no NUL, and neither begins nor ends with white space. Use Accounts.SetRoles to change them.
+	// Roles are the account's coarse roles, such as "admin". A role is a non-empty text without
+	// commas and NUL, and without white space at its ends. Use Accounts.SetRoles to change them.
 	Roles []string
 	// Created is when the account was created.
 	Created time.Time
@@ -89,8 +89,8 @@ type Users interface {
 	UserByID(ctx context.Context, id string) (User, error)
 	// UserByName returns the account with a canonical name; otherwise it works like UserByID.
 	UserByName(ctx context.Context, name string) (User, error)
-	// ListUsers returns up to limit accounts whose Name is greater than after, in order of Name. An
-	// empty after starts at the beginning.
+	// ListUsers returns up to limit accounts whose Name is greater than the argument after, in
+	// order of Name. An empty after starts at the beginning.
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
 	// CreateUser inserts u. It returns ErrConflict if its ID or Name exists, and ErrInvalid if
 	// u.Check rejects u. If a subject with that ID existed before, the new account continues its
@@ -121,18 +121,20 @@ type Accounts interface {
 	// credentials. It returns ErrNotFound if there is no such account.
 	SetPassword(ctx context.Context, id string, hash PasswordHash) error
 	// ChangePassword is SetPassword for a user who proved the old password. If the account is
-	// disabled, or its epoch is not the epoch that was read with the old hash, it changes nothing
-	// and returns ErrStale. So it does not undo a reset or a disabling that happened in between.
+	// disabled, or its epoch is not the epoch that was read with the old hash, ChangePassword
+	// changes nothing and returns ErrStale. So it does not undo a reset or a disabling that
+	// happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
-	// ReplaceHash replaces the stored hash, if it still equals the argument old, for example by a
-	// stronger hash of the same password. It does not bump the epoch. It returns ErrConflict if the
-	// stored hash is another one, and ErrNotFound if there is no such account.
+	// ReplaceHash replaces the stored hash, for example by a stronger hash of the same password. It
+	// does so only if the stored hash equals the argument old. It does not bump the epoch. It
+	// returns ErrConflict if the stored hash is another one, and ErrNotFound if there is no such
+	// account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.
 	SetActive(ctx context.Context, id string, active bool) error
-	// SetRoles replaces the roles of the account. Called without roles, it removes them. The next
-	// read of the account returns the new roles, so they apply from the next request of every
+	// SetRoles replaces the roles of the account. If roles is empty, the account has no roles. The
+	// next read of the account returns the new roles, so they apply from the next request of every
 	// scheme that reads the account. It does not bump the epoch, because credentials prove the
 	// user's identity, not the roles. It returns ErrInvalid if CheckRoles rejects the roles, and
 	// ErrNotFound if there is no such account.

@@ -52,9 +52,9 @@ type Event struct {
 	typed string // the name typed at a failed login
 }
 
-// ForName returns a copy of e with the name that was typed at a failed login. Notify puts its HMAC
-// into Credential if Options.Keys is set, and otherwise drops it, because people sometimes type a
-// password into the name field.
+// ForName returns a copy of e with the name that was typed at a failed login. If Options.Keys is
+// set, Notify puts the HMAC of the name into Credential. Otherwise Notify drops the name, because
+// people sometimes type a password into the name field.
 func (e Event) ForName(typed string) Event {
 	e.typed = typed
 	return e

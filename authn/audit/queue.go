@@ -13,12 +13,12 @@ import (
 
 // QueueOptions configure a [Queue]. A nil *QueueOptions means all defaults.
 type QueueOptions struct {
-	// Size is the maximum number of events that wait; 0 means 4,096, and the most is 1,048,576.
+	// Size is the maximum number of events that wait; 0 means 4,096, and the maximum is 1,048,576.
 	Size int
 	// Sink receives the kind of each dropped event, for metrics. Nil means none.
 	Sink *observe.Sink
-	// Logger receives a message when the first event is dropped after the queue was empty, at Warn, and
-	// panics of the function, at Error. Nil means slog.Default().
+	// Logger receives a message at Warn when the first event is dropped after the queue was empty.
+	// It receives panics of the function at Error. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -72,7 +72,8 @@ func NewQueue(deliver func(context.Context, Event), opts *QueueOptions) (*Queue,
 	return q, nil
 }
 
-// Add queues an event. It never waits. The function gets the values of ctx, but not its end.
+// Add queues an event. It never waits. The function gets the values of ctx, but not its
+// cancellation.
 func (q *Queue) Add(ctx context.Context, e Event) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()

@@ -219,9 +219,9 @@ func (s *Scheme) Token(r *http.Request) string {
 //     cookie, because it may be valid
 //   - a credential that the wrapped scheme does not accept; the response removes the cookie
 //
-// It rejects a request with 403 if another site may have caused the request (see csrf.Site.Check)
-// and the request is unsafe or switches to another protocol. This holds even if the credential is
-// valid. A request with a rejected cookie never continues as anonymous, except on a page (see
+// It rejects an unsafe request, or a request that switches to another protocol, with 403 if another
+// site may have caused it (see csrf.Site.Check). This holds even if the credential is valid. A
+// request with a rejected cookie never continues as anonymous, except on a page (see
 // [Scheme.Lapsed]).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {

@@ -271,8 +271,8 @@ func shown(text string) string {
 }
 
 // NeedsToken reports whether a request must carry a CSRF token in addition to its cookie. This is
-// so if the request is unsafe, has neither Origin nor Sec-Fetch-Site, and has a body of a type that
-// a form of any site could send. Programs that send JSON or no body need no token.
+// so for an unsafe request without Origin and Sec-Fetch-Site, if a form of any site could send a
+// body of its type. Programs that send JSON or no body need no token.
 func NeedsToken(r *http.Request) bool {
 	if safe(r) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return false

@@ -65,7 +65,7 @@ type Options struct {
 	// Set MinLengthAlone if the password is the only factor of a login.
 	MinLength int
 	// Words are words of the service, such as its name. A new password is rejected if it consists
-	// only of one of them, or of the account's name or e-mail address, plus some digits or
+	// only of such a word, or of the account's name or e-mail address, plus some digits or
 	// punctuation.
 	Words []string
 	// InsecureAllowCommon accepts new passwords that attackers try first: 20,000 listed passwords,

@@ -51,7 +51,7 @@ type HasherOptions struct {
 	// while an old program reads the same table.
 	NewFormat Format
 	// Slots is the number of concurrent hash computations; 0 means half of the cores, at least one.
-	// Each uses Params.Memory, or as much as the stored hash requires, at most 256 MiB.
+	// Each uses Params.Memory, or the memory that the stored hash requires, at most 256 MiB.
 	Slots int
 	// MaxWait is how long a login waits for a slot before it gets 503; 0 means one second.
 	MaxWait time.Duration
@@ -160,9 +160,9 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 // Verify reports whether password matches encoded and, if so, whether the hash is outdated and
 // should be replaced by one with the current parameters.
 //
-// It computes exactly one hash, whatever encoded is. An empty, unusable, unknown, malformed or too
-// expensive hash matches nothing and costs as much as the slowest hash met so far. It returns the
-// same errors as [Hasher.Hash].
+// It computes exactly one hash, for every value of encoded. An empty, unusable, unknown, malformed
+// or too expensive hash matches nothing, and takes the time of the slowest hash that was verified
+// so far. It returns the same errors as [Hasher.Hash].
 //
 // A hash is too expensive if it needs more than 256 MiB of memory, more than 4,000,000 iterations
 // of PBKDF2 or a bcrypt cost above 14. The same is true of argon2 if memory times passes is above

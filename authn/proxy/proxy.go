@@ -115,13 +115,12 @@ type forwardAuth struct {
 }
 
 // NewForwardAuth returns a handler for the sub-requests of a gateway, of any method. Register it
-// with authz.Mux.Public. Sub-requests must come from one of proxies and use the dialect.
+// with authz.Mux.Public. Sub-requests must come from a proxy in proxies, and must use the dialect.
 //
 // The handler decides about the client's request, not about the sub-request: auth and guard get the
 // original method, host, path and scheme. A cross-site POST is therefore rejected, although nginx
-// sends the sub-request as GET. The host is in the form of csrf.Site.CanonicalHost, however the
-// client spelled it. The handler reads only the headers of the dialect, and each must occur exactly
-// once.
+// sends the sub-request as GET. The host is in the form of csrf.Site.CanonicalHost. The handler
+// reads only the headers of the dialect, and each must occur exactly once.
 //
 // The responses are:
 //   - 204 (Envoy: 200): allowed. Identity headers describe the caller, with all bytes outside

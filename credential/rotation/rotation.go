@@ -64,7 +64,7 @@ type Options struct {
 	Grace time.Duration
 	// Idle is how long a refresh token stays valid if it is not exchanged. It must be above 0.
 	Idle time.Duration
-	// Absolute is the lifetime of a family, however often it is refreshed. It must be at least
+	// Absolute is the lifetime of a family, which a refresh does not extend. It must be at least
 	// Idle.
 	Absolute time.Duration
 	// Block is the time for which a revoked family stays on the blocklist. It must be the longest
@@ -159,7 +159,7 @@ func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (s
 	return f, err
 }
 
-// End returns the expiry of a refresh token that is created at now.
+// End returns the expiry of a refresh token that is created at the time now.
 func (r *Rotator) End(f storage.Family, now time.Time) time.Time {
 	if end := now.Add(r.opts.Idle); end.Before(f.Expires) {
 		return end

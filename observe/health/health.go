@@ -22,16 +22,18 @@ import (
 type Checks struct {
 	// Store reports whether the database answers, such as Ping of a store.
 	Store func(context.Context) error
-	// Schema returns the version of the database's schema and the one that the program requires, such
-	// as gormstore.Store.Schema. Ready answers 503 if the database has an older one. During an upgrade
-	// it has a newer one, and servers of the version before go on: that is "degraded".
+	// Schema returns the version of the database's schema and the version that the program
+	// requires, such as gormstore.Store.Schema. Ready answers 503 if the database has an older
+	// version. During an upgrade it has a newer version, and servers of the previous version
+	// continue: that is "degraded".
 	Schema func(context.Context) (have, want int, err error)
 	// Cache reports whether the cache answers: false means that it is blind, so that each lookup
-	// queries the database. Use the Lease of cached.Store.Freshness. A blind process is slower, and
-	// ready: if all processes were taken out together, the service would be down.
+	// queries the database. Use the Lease of cached.Store.Freshness. A blind process is slower, but
+	// ready. Otherwise the service would be down while all processes are blind.
 	Cache func() bool
-	// Limits reports whether rate limits are counted where they belong: false means in the memory of
-	// this process, because their store fails. Use the opposite of throttle.Shared.Degraded.
+	// Limits reports whether rate limits are counted in their store. False means that they are
+	// counted in the memory of this process, because their store fails. Use the opposite of
+	// throttle.Shared.Degraded.
 	Limits func() bool
 	// Pool returns the state of the connection pool, such as sql.DB.Stats.
 	Pool func() sql.DBStats
@@ -68,9 +70,9 @@ type audit struct {
 	Dropped uint64 `json:"dropped"`
 }
 
-// Live returns the handler of /healthz: 200 if the database answers, else 503. Do not restart a process
-// because its database is down: use it for an alert, or for a probe that tolerates failures for longer
-// than your database takes to fail over.
+// Live returns the handler of /healthz: 200 if the database answers, else 503. Do not restart a
+// process because its database is down. Use Live for an alert, or for a probe that tolerates
+// failures for longer than your database takes to fail over.
 //
 // The body has the status, and what is bypassed or in memory.
 func Live(c Checks) http.Handler {

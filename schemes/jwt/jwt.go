@@ -57,19 +57,20 @@ const pastTTL = time.Hour
 
 // Options configure a [Scheme]. nil means the defaults.
 type Options struct {
-	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes. Set more
-	// only for an audience that this scheme alone verifies, over stores with a deny set
-	// (cached.DenySet): a service that verifies tokens with the published keys alone accepts a revoked
-	// token until it expires. With a deny set, AccessTTL is at most its Lifetime.
+	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes. Set
+	// more only if no other service verifies tokens for this audience and the store has a deny set
+	// (cached.DenySet). A service that verifies tokens only with the published keys accepts a
+	// revoked token until it expires. With a deny set, AccessTTL is at most its Lifetime.
 	//
 	// A revoked token of an earlier AccessTTL of up to an hour stays revoked after you set less. If
-	// AccessTTL was more than an hour, use a deny set, which remembers it. Otherwise a token that is
-	// revoked by its refresh token soon after the change can become valid again until it expires.
+	// AccessTTL was more than an hour, use a deny set, which remembers it. Otherwise an access
+	// token that a client revokes soon after the change, with its refresh token, can become valid
+	// again until it expires.
 	AccessTTL time.Duration
 	// RefreshTTL is the lifetime of a refresh token until it is used, at least one second. 0 means
 	// 24 hours.
 	RefreshTTL time.Duration
-	// AbsoluteTTL is the lifetime of a login, however often it is refreshed. It is at least
+	// AbsoluteTTL is the lifetime of a login, which a refresh does not extend. It is at least
 	// RefreshTTL. 0 means 30 days.
 	AbsoluteTTL time.Duration
 	// Grace is the time for which the response of a refresh can be repeated if the client lost it.

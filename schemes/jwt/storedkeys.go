@@ -184,7 +184,7 @@ var (
 	// Wait, or remove that key with [StoredKeys.Expire].
 	ErrPending = errors.New("jwt: Rotate: the newest key does not sign yet")
 	// ErrMasterKey means that the newest key is encrypted with another master key. Servers with
-	// that master key could not decrypt a key that is created with this one.
+	// that master key could not decrypt a key that this process creates.
 	ErrMasterKey = errors.New("jwt: Rotate: the master key cannot decrypt the newest key")
 )
 

@@ -49,10 +49,10 @@ type VerifierOptions struct {
 	// single-page application. Identity.Client is then "". Scopes in the token still limit the
 	// identity.
 	//
-	// The comment of FirstParty lists the claims that can contain a client or scopes. If one of
-	// these contains scopes or another client, and is neither in ScopeClaims nor in ClientClaims,
-	// the token is rejected, because its limit would otherwise be ignored. A token with "act" or
-	// "may_act" is never first-party.
+	// The comment of FirstParty lists the claims that can contain a client or scopes. The token is
+	// rejected if one of these contains scopes or another client and is missing in ScopeClaims and
+	// ClientClaims, because its limit would otherwise be ignored. A token with "act" or "may_act"
+	// is never first-party.
 	//
 	// Do not list third-party clients, because they would have all rights of their users. A token
 	// that a machine obtained for itself is never first-party. The verifier recognizes it because
@@ -78,10 +78,10 @@ type VerifierOptions struct {
 	// have no roles.
 	Roles string
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
-	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a token
-	// as soon as the issuer does after a logout, a revocation, a new password, "log out everywhere",
-	// or when the account is disabled or deleted. Its roles are those of the token. Without
-	// OwnIssuer, epochs are not compared.
+	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a
+	// token immediately after a logout, a revocation, a new password or "log out everywhere", and
+	// when the account is disabled or deleted. The roles come from the token. Without OwnIssuer,
+	// epochs are not compared.
 	//
 	// To block tokens of another issuer, use storage.BlockKeyOf with that issuer for all kinds.
 	Blocklist storage.Blocklist

@@ -108,8 +108,8 @@ type Options struct {
 	//
 	// Above either limit, lookups that are not cached return ErrTooManyUnknown for the rest of the
 	// second. Above UnknownRate, only networks without an unknown digest in this second and the
-	// previous one are still served. They share a reserve of half of UnknownRate. When it is used
-	// up, only those of them that sent valid credentials before are served.
+	// previous one are still served. They share a reserve of half of UnknownRate. When the reserve
+	// is used up, only networks that sent valid credentials before are served.
 	//
 	// The network is determined by storage.ClientAddr. Behind a reverse proxy, set
 	// authn.Options.Proxies. Loopback and private addresses count only for UnknownRate, because
@@ -123,16 +123,16 @@ type Options struct {
 	// a running Store.Run. Nil means none.
 	DenySet *DenySet
 	// Skip lists kinds that are not cached. For example, skip Sessions if several processes run
-	// without Tell: otherwise a process can read session data that is up to TTL old, although
-	// another process changed it.
+	// without Tell. Otherwise a process can read old session data for up to TTL after another
+	// process changed it.
 	Skip []Kind
 	// Tell is called for each change that revokes or changes a cached record, within the
-	// transaction of the change; nil means that other processes are not notified. What it writes
-	// with ctx is committed with the change, and an error rolls the change back. Deliver the Change
-	// to the other processes and call Change.Apply with their Stores.
+	// transaction of the change; nil means that other processes are not notified. Writes of Tell
+	// with ctx are committed with the change, and an error rolls the change back. Deliver the
+	// Change to the other processes and call Change.Apply with their Stores.
 	Tell func(ctx context.Context, c Change) error
-	// Sink receives each lookup, and what happens to the messages of Courier, for metrics and traces.
-	// Nil means none.
+	// Sink receives each lookup, and the events of Courier's messages, for metrics and traces. Nil
+	// means none.
 	Sink *observe.Sink
 	// Clock returns the current time, for the expiry of credentials; nil means time.Now. Set it
 	// only in tests. The age of entries is measured with the monotonic clock of the process or, if

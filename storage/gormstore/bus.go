@@ -12,9 +12,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
-// ErrCourier means that the database is set to a courier other than this process's courier, or that
-// a trigger that writes its messages is missing. A cache that followed this courier would miss
-// changes. The error text says what to do.
+// ErrCourier means that the database uses another courier than this process, or that a trigger that
+// writes messages is missing. A cache that followed this courier would miss changes. The error text
+// says what to do.
 var ErrCourier = errors.New("gormstore: courier")
 
 // The couriers of a database. Its triggers write messages for one of them.
@@ -186,7 +186,7 @@ func (s *Store) checkTriggers(ctx context.Context) error {
 // writes to the database of s.
 func (s *Store) Bus() *Store { return s }
 
-// IsBehind reports whether store is s, or a type that embeds it. It is for couriers.
+// IsBehind reports whether store is s, or a type that embeds s. It is for couriers.
 func (s *Store) IsBehind(store any) bool {
 	b, ok := store.(interface{ Bus() *Store })
 	return ok && b.Bus() == s

@@ -6,9 +6,9 @@
 // Create a [Store] with [New]. It is a storage.RateLimits for throttle.NewShared and a
 // storage.Replays for dpop.New. [NewSessions] adds the content of sessions.
 //
-// The package works with one server, Sentinel and Cluster, of Redis 7.0 or later. Use servers of
-// their own for it, with maxmemory-policy noeviction ([Store.Check]): with another policy, other
-// data can evict counts and used proofs.
+// The package works with one server, Sentinel and Cluster, of Redis 7.0 or later. Use separate
+// Redis servers for it, with maxmemory-policy noeviction ([Store.Check]). With another policy,
+// other data can evict counts and used proofs.
 //
 // If Redis does not answer, every method returns an error, which leads to the status 503. Only rate
 // limits have a fallback in the memory of the process; see throttle.NewShared.

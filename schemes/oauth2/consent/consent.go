@@ -25,7 +25,7 @@ type Options struct {
 	// DevicePage and GrantsView.
 	RenderDevice func(w http.ResponseWriter, r *http.Request, d DevicePage)
 	RenderGrants func(w http.ResponseWriter, r *http.Request, g GrantsView)
-	// Remember is how long a consent is remembered. During this time, the user need not confirm the
+	// Remember is how long a consent is remembered. During this time, the user does not confirm the
 	// same or fewer scopes and resources of a client again. 0 means that the user confirms each
 	// time. A consent is forgotten when the last grant of the client ends. Consents are not
 	// remembered for public clients with loopback addresses or private schemes, because any program

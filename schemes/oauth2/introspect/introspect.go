@@ -83,8 +83,8 @@ type Options struct {
 	//
 	// Above either limit, tokens that are not cached get 503 for the rest of the second. Above
 	// UnknownRate, only networks without such queries in this second and the previous one are still
-	// served. They share a reserve of half of UnknownRate. When it is used up, only those of them
-	// that sent active tokens before are served.
+	// served. They share a reserve of half of UnknownRate. When the reserve is used up, only
+	// networks that sent active tokens before are served.
 	//
 	// The network is determined by storage.ClientAddr. Behind a reverse proxy, set
 	// authn.Options.Proxies; private addresses count only for UnknownRate.
@@ -279,8 +279,8 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	}}), nil
 }
 
-// Presented implements [authn.Keeper]. The middleware keeps identities as long as the issuer's
-// responses are cached.
+// Presented implements [authn.Keeper]. The middleware keeps identities while the issuer's responses
+// are cached.
 func (i *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	if i.cache == nil {
 		return "", false

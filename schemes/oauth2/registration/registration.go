@@ -53,7 +53,7 @@ type Registration struct {
 }
 
 // New adds registration to a server. allow decides whether a request may register a client: it
-// returns nil, an *authn.Error to reject the request, or any other error if it failed.
+// returns nil, an *authn.Error to reject the request, or any other error if the decision failed.
 // InitialAccessToken returns such a function. Your own function should limit how many clients a
 // caller can register.
 //
