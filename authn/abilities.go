@@ -37,7 +37,8 @@ type Renewer interface {
 // not change.
 //
 // A scheme that reads "Cookie" and not "Authorization" is ambient, which means that an explicit
-// Authorization header takes precedence over its cookies. A scheme that reads both declares both.
+// Authorization header takes precedence over its cookies. A scheme that reads both headers declares
+// both.
 //
 // A decorator is called for every request unless it implements HeaderReader itself. If neither a
 // scheme nor the scheme that it decorates (Unwrap) declares its headers:
@@ -218,7 +219,8 @@ type Recaller interface {
 	//
 	// Call the function known after you loaded an account. It reports whether the caller is known
 	// at that account. account has the form that Reserve requires; subject and epoch have the form
-	// that AccountAttempt.Account requires. known can be called after the request has ended.
+	// that AccountAttempt.Account requires. The function known can be called after the request has
+	// ended.
 	Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error)
 }
 

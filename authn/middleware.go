@@ -64,8 +64,8 @@ type Options struct {
 	Clock func() time.Time
 	// Edited is for tests. If it is set, the middleware checks after each handler that nobody
 	// modified the values that requests with the same credentials share. It calls Edited with
-	// "User" or "Credential" if a handler modified what this field of its Identity points to. The
-	// change may have been made by an earlier request. The comparison is slow.
+	// "User" or "Credential" if a handler modified the value to which this field of its Identity
+	// points. The change may have been made by an earlier request. The comparison is slow.
 	Edited func(r *http.Request, field string)
 }
 

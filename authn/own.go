@@ -60,9 +60,9 @@ type OwnCredential struct {
 	text  string
 }
 
-// Accepted reports that the credential is valid. id is the identity of the credential. issued are
-// the new credentials that replace it in the response. They are checked even while other
-// credentials from the client address are blocked.
+// Accepted reports that the credential is valid. id is the identity of the credential. The argument
+// issued holds the new credentials that replace it in the response. They are checked even while
+// other credentials from the client address are blocked.
 func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
 		return
@@ -87,8 +87,9 @@ func (o *OwnCredential) accepted(id Identity, text string) {
 // identifies no user, such as a visitor's session. It then sets id.Client to a text that identifies
 // the credential.
 //
-// together are credentials that later requests contain together, such as two cookies, in the order
-// of the chain. For credentials that requests contain separately, call Issued once for each.
+// The argument together holds credentials that later requests contain together, such as two
+// cookies, in the order of the chain. For credentials that requests contain separately, call Issued
+// once for each.
 func Issued(r *http.Request, id Identity, together ...string) {
 	if len(together) == 0 {
 		return

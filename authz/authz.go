@@ -1,4 +1,4 @@
-// Package authz decides what a caller may do, with permissions like those of Django REST Framework.
+// Package authz decides what a caller may do, with permissions as in Django REST Framework.
 //
 // A [Permission] decides about an [Access]. It consists of a request, the identity that makes the
 // request and, once it is loaded, the object of the request. Combine permissions with [And], [Or]

@@ -21,9 +21,9 @@ const (
 // call revokes the credentials that remained. If most is [NoLimit], it does nothing.
 //
 // The functions:
-//   - count returns the number of the subject's credentials, or a larger number. list is called
-//     only if the count is above most. If count is nil, because the store cannot count, list is
-//     always called.
+//   - count returns the number of the subject's credentials, or a larger number. The function list
+//     is called only if the count is above most. If count is nil, because the store cannot count,
+//     list is always called.
 //   - list returns up to limit credentials of the subject. The credentials to keep come first.
 //   - kept reports whether a credential is exempt, such as the new one: it is not counted and not
 //     revoked. EndSurplus leaves room for one such credential.

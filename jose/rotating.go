@@ -64,8 +64,8 @@ type view struct {
 }
 
 // NewReloadingKeySet returns a key set that calls load on first use, when its keys are older than
-// MaxAge, and for an unknown key ID. load has 5 seconds, and only one call runs at a time. While
-// load fails and no loaded keys are usable, Keys, Sign and JWKS return its error.
+// MaxAge, and for an unknown key ID. A call of load has 5 seconds, and only one call runs at a
+// time. While load fails and no loaded keys are usable, Keys, Sign and JWKS return its error.
 //
 // It returns an error if load is nil or an option is negative.
 func NewReloadingKeySet(load func(context.Context) ([]TimedKey, error), opts *ReloadingOptions) (*ReloadingKeySet, error) {

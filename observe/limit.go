@@ -9,7 +9,7 @@ type Limit struct {
 	Allowed bool
 }
 
-// LimitName is what a limit counts by.
+// LimitName names what a limit counts, such as the logins to one account.
 type LimitName uint8
 
 // The names of limits.

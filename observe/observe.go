@@ -43,7 +43,7 @@ type Sink struct {
 	// PasswordHash after each computed hash.
 	PasswordWait func(ctx context.Context, w PasswordWait)
 	PasswordHash func(ctx context.Context, h PasswordHash)
-	// Bus is called for what happens to the messages that keep caches up to date.
+	// Bus is called for each event of the messages that keep caches up to date.
 	Bus func(b Bus)
 	// Audit is called for each audit event, with its kind, such as "token.revoked". It is called once
 	// more, with dropped, if the event was not delivered because the queue was full. Kinds of your own

@@ -52,12 +52,11 @@ type AuditLog interface {
 	// error is a failure of the store. In a transaction, an error means that the transaction must
 	// be rolled back.
 	AppendAudit(ctx context.Context, records ...AuditRecord) error
-	// AuditAfter returns up to limit records whose ID is greater than the argument after, in the
-	// order of their IDs. If after is "", it starts at the first record. A record can be committed
-	// after another record with a greater ID. So a program that copies the log must read the last
-	// minutes again.
+	// AuditAfter returns up to limit records with ID > after, in the order of their IDs. If after
+	// is "", the list starts at the beginning. A record can be committed after another record with
+	// a greater ID. So a program that copies the log must read the last minutes again.
 	AuditAfter(ctx context.Context, after string, limit int) ([]AuditRecord, error)
-	// PruneAudit deletes up to limit records that are older than the argument before, the oldest
-	// first, and returns their number.
+	// PruneAudit deletes up to limit records that are older than the given time, the oldest first,
+	// and returns their number.
 	PruneAudit(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -22,7 +22,7 @@ type AuthRequest struct {
 	Created, Expires time.Time
 }
 
-// Expired reports whether the request has expired at the time now.
+// Expired reports whether the request has expired at the given time.
 func (a *AuthRequest) Expired(now time.Time) bool { return !now.Before(a.Expires) }
 
 // Check returns ErrInvalid, with the reason, if the request cannot be stored.

@@ -123,8 +123,8 @@ type Clients interface {
 	// returns ErrNotFound. Within InTx the client is locked until the transaction ends, so that you
 	// can change it with UpdateClient without losing other changes.
 	ClientByID(ctx context.Context, id string) (Client, error)
-	// ListClients returns up to limit clients whose ID is greater than the argument after, in order
-	// of ID. If after is empty, it starts at the first client.
+	// ListClients returns up to limit clients with ID > after, in order of ID. If after is "", the
+	// list starts at the beginning.
 	ListClients(ctx context.Context, after string, limit int) ([]Client, error)
 	// CreateClient inserts c. It returns ErrConflict if its ID exists, and ErrInvalid if c.Check
 	// rejects c.
@@ -151,9 +151,9 @@ type Clients interface {
 }
 
 // ChangeClient reads a client, calls change to modify it, and stores it, in one transaction, so no
-// concurrent change is lost. change may be called again after a conflict. If change returns an
-// error, ChangeClient stores nothing and returns that error. It returns ErrNotFound if there is no
-// such client.
+// concurrent change is lost. The function change may be called again after a conflict. If change
+// returns an error, ChangeClient stores nothing and returns that error. It returns ErrNotFound if
+// there is no such client.
 //
 // To disable or enable a client use SetClientDisabled, which does not need a long transaction for a
 // client with very many tokens.

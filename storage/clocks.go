@@ -17,8 +17,8 @@ const (
 	LoginClockSkew = time.Hour
 )
 
-// Ahead reports whether the time created is more than ClockSkew later than now. If so, the expiry
-// of the record cannot be trusted.
+// Ahead reports whether a time of creation is more than ClockSkew later than the current time. If
+// so, the expiry of the record cannot be trusted.
 func Ahead(now, created time.Time) bool { return created.After(now.Add(ClockSkew)) }
 
 // LoginAhead is [Ahead] with LoginClockSkew.

@@ -19,7 +19,7 @@ type Consent struct {
 	Expires time.Time
 }
 
-// Expired reports whether the consent has expired at the time now.
+// Expired reports whether the consent has expired at the given time.
 func (c *Consent) Expired(now time.Time) bool { return !now.Before(c.Expires) }
 
 // Check returns ErrInvalid, with the reason, if c cannot be stored.

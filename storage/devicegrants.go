@@ -65,7 +65,7 @@ type DeviceGrant struct {
 	Created, Expires time.Time
 }
 
-// Expired reports whether the grant has expired at the time now.
+// Expired reports whether the grant has expired at the given time.
 func (g *DeviceGrant) Expired(now time.Time) bool { return !now.Before(g.Expires) }
 
 // Check returns ErrInvalid, with the reason, if g cannot be stored.
@@ -124,9 +124,9 @@ type DeviceGrants interface {
 // Attempts counts attempts of operations with a limit.
 type Attempts interface {
 	// CountAttempt increments the counter name and returns its value and end. If the counter does
-	// not exist or has ended, a new one begins at 1 and ends at the time until. The same happens if
-	// the counter ends more than ClockSkew later than until, because a clock that was ahead created
-	// it.
+	// not exist or has ended, a new one begins at 1 and ends at the given time. A counter that ends
+	// more than ClockSkew later than the given time is also replaced, because a clock that was
+	// ahead created it.
 	CountAttempt(ctx context.Context, name MAC, now, until time.Time) (n int, ends time.Time, err error)
 	// ForgiveAttempt decrements the counter, if it is above 0.
 	ForgiveAttempt(ctx context.Context, name MAC) error

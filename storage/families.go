@@ -161,9 +161,8 @@ type Families interface {
 	//     its age.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// CloseGraceWindow records that tokens of the family's last exchange were used. It sets
-	// GraceClosed on the claimed token whose response is still stored, if its Claimed is not later
-	// than the argument before. A family without such a token, or an absent family, is not an
-	// error.
+	// GraceClosed on the claimed token whose response is still stored, if Claimed <= before. A
+	// family without such a token, or an absent family, is not an error.
 	CloseGraceWindow(ctx context.Context, family string, before time.Time) error
 	// EndFamily revokes a family, erases its sealed responses, and blocks its ID (the kind BlockSID
 	// of Blocklist) until blockUntil, in one change. It can be called again; the ID is then blocked
@@ -171,12 +170,12 @@ type Families interface {
 	EndFamily(ctx context.Context, id string, blockUntil time.Time) error
 	// ListFamilies returns up to limit families of the subject that are not revoked and have its
 	// current epoch, including expired ones: the last created first, then by ID. The list begins
-	// after the place that the argument after names; the zero place means the beginning. The family
-	// at that place may have been deleted in the meantime.
+	// after the given place; the zero place means the beginning. The family at that place may have
+	// been deleted in the meantime.
 	ListFamilies(ctx context.Context, purpose, subject string, after FamilyPlace, limit int) ([]Family, error)
 	// ListFamiliesOf is ListFamilies for the families of one client ("" means families without a
 	// client). It leaves out the first families; skip is their number. So you can find the families
-	// beyond a limit without reading the others.
+	// beyond a limit without reading the first ones.
 	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
 	// FamilyByID returns the family with that ID, if ListFamilies would list it. It returns
 	// ErrNotFound if there is none, for example because it was revoked or belongs to another

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Code is an authorization code: what a user granted to a client. It can be exchanged once (RFC
-// 6749, section 4.1.2).
+// Code is an authorization code: it represents the rights that a user granted to a client. It can
+// be exchanged once (RFC 6749, section 4.1.2).
 type Code struct {
 	Digest  Digest
 	Client  string
@@ -63,10 +63,10 @@ type Codes interface {
 	// subject with its current epoch. It returns ErrNotFound if either is absent.
 	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
 	// ConsumeCode marks the code as used and records the family for which it was exchanged (""
-	// means none). It sets Code.Kept to kept, if kept is later. So a code that is never exchanged
-	// is stored for a shorter time. It returns ErrConflict if the code was used before, and
-	// ErrNotFound if there is none. Of several concurrent calls, one succeeds. The caller checks
-	// whether the code has expired.
+	// means none). If kept is later than Code.Kept, it sets Code.Kept to kept. So a code that is
+	// never exchanged is stored for a shorter time. It returns ErrConflict if the code was used
+	// before, and ErrNotFound if there is none. Of several concurrent calls, one succeeds. The
+	// caller checks whether the code has expired.
 	ConsumeCode(ctx context.Context, d Digest, family string, kept time.Time) error
 	// DeleteCodes deletes the subject's unused codes for the client, if there are any. Used codes
 	// stay, so that reuse is detected.
@@ -97,7 +97,7 @@ type AccessToken struct {
 	Expires  time.Time
 }
 
-// Expired reports whether the token has expired at the time now.
+// Expired reports whether the token has expired at the given time.
 func (t *AccessToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
 // Check returns ErrInvalid, with the reason, if t cannot be stored.

@@ -11,11 +11,11 @@ import (
 // an error if its underlying store does not.
 type EpochBatches interface {
 	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It processes the
-	// accounts whose ID is greater than the argument after, in the store's order of IDs. An empty
-	// after starts at the beginning. Disabled accounts are included.
+	// accounts with ID > after, in the store's order of IDs. An empty after starts at the
+	// beginning. Disabled accounts are included.
 	//
-	// If the argument before is not zero, accounts with an epoch at that time or later are left
-	// out. An epoch that is more than a minute in the future, from a wrong clock, does not count.
+	// If before is not zero, it leaves out accounts with an epoch at that time or later. An epoch
+	// that is more than a minute in the future, from a wrong clock, does not count.
 	//
 	// It returns the last ID and the number of accounts. A number below limit means that there are
 	// no more. An error changes nothing.
@@ -33,12 +33,12 @@ const EpochMargin = time.Minute
 // was stolen or restored from a backup. The passwords, and so HTTP Basic, keep working. The records
 // stay until Prune deletes them.
 //
-// If the argument before is zero, LogoutAll logs out all accounts. Otherwise it leaves out accounts
-// that were logged out everywhere at that time or later. So after an error, call it again with the
-// time of the first call, and it continues.
+// If the given time is zero, LogoutAll logs out all accounts. Otherwise it leaves out accounts that
+// were logged out everywhere at that time or later. So after an error, call it again with the time
+// of the first call, and it continues.
 //
 // It returns the number n of accounts that were changed, even with an error. It returns ErrInvalid
-// if the time before is in the future. Any other error is an error of the store. Even then, the n
+// if the given time is in the future. Any other error is an error of the store. Even then, the n
 // accounts are logged out.
 func LogoutAll(ctx context.Context, s EpochBatches, before time.Time) (n int, err error) {
 	if before.After(time.Now()) {

@@ -22,7 +22,7 @@ type OneTimeToken struct {
 	Expires time.Time
 }
 
-// Expired reports whether the token has expired at the time now.
+// Expired reports whether the token has expired at the given time.
 func (t *OneTimeToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
 // Check returns ErrInvalid, with the reason, if t cannot be stored.

@@ -22,8 +22,8 @@ type UnchangedTokens interface {
 	// this is not certain: the caller must query the store.
 	TokenUnchanged(ctx context.Context, t *IssuedToken) bool
 	// UnchangedUser is TokenUnchanged with the account of the token's subject, which may need a
-	// query for the first token of the subject. If ok is false, the caller must query the store.
-	// Errors are errors of UserByID.
+	// query for the first token of the subject. If ok is false, the caller must query the store. It
+	// returns the errors of UserByID.
 	UnchangedUser(ctx context.Context, t *IssuedToken) (u User, ok bool, err error)
 	// TokenLease returns a lease that is valid while TokenUnchanged(t) is true.
 	TokenLease(t *IssuedToken) Lease
@@ -65,7 +65,7 @@ type Revocations interface {
 	//
 	// It returns ErrInvalid if lifetime is below a second or above [MaxTokenLifetime].
 	RecordTokenLifetime(ctx context.Context, lifetime time.Duration) (TokenLifetimes, error)
-	// RevokedSince calls f for everything that was revoked at the time since or later: subjects
+	// RevokedSince calls f for everything that was revoked at the given time or later: subjects
 	// with a new epoch, subjects whose account was changed, and clients that were disabled or
 	// deleted. It also calls f for all entries of the blocklist, even older ones. It reads one
 	// snapshot, on the primary server. The same subject or client can come twice. It returns

@@ -89,12 +89,12 @@ type Users interface {
 	UserByID(ctx context.Context, id string) (User, error)
 	// UserByName returns the account with a canonical name; otherwise it works like UserByID.
 	UserByName(ctx context.Context, name string) (User, error)
-	// ListUsers returns up to limit accounts whose Name is greater than the argument after, in
-	// order of Name. An empty after starts at the beginning.
+	// ListUsers returns up to limit accounts with Name > after, in order of Name. If after is "",
+	// the list starts at the beginning.
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
 	// CreateUser inserts u. It returns ErrConflict if its ID or Name exists, and ErrInvalid if
-	// u.Check rejects u. If a subject with that ID existed before, the new account continues its
-	// epoch, so credentials of the old account do not match the new one.
+	// u.Check rejects u. If a subject with that ID existed before, the new account gets the
+	// subject's current epoch, so credentials of the old account do not match the new account.
 	CreateUser(ctx context.Context, u User) error
 }
 
@@ -126,9 +126,8 @@ type Accounts interface {
 	// happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
 	// ReplaceHash replaces the stored hash, for example by a stronger hash of the same password. It
-	// does so only if the stored hash equals the argument old. It does not bump the epoch. It
-	// returns ErrConflict if the stored hash is another one, and ErrNotFound if there is no such
-	// account.
+	// does so only if the stored hash is still the old one. It does not bump the epoch. It returns
+	// ErrConflict if the stored hash is another one, and ErrNotFound if there is no such account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.

@@ -44,8 +44,8 @@ type collector struct{ events []Event }
 type collectorKey struct{ *Notifier }
 
 // Change runs a change of credentials, and reports its events. Call it for each change whose event
-// must not be lost, with the store that the change is written to. change makes the change and calls
-// [Notifier.Notify], both with the context that it receives.
+// must not be lost, with the store that the change is written to. The function change makes the
+// change and calls [Notifier.Notify], both with the context that it receives.
 //
 // If Options.Required is not set, or the Notifier is nil, Change only calls the function change.
 // With Options.Required, change runs in a transaction of the store that also stores the events. If

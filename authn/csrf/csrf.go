@@ -118,9 +118,9 @@ func (s *Site) Secure(r *http.Request) bool {
 //     Sec-Fetch-Site "same-origin": a page with the Referrer-Policy "no-referrer" sends it.
 //   - Sec-Fetch-Site, if present, is "same-origin" or "none". For a trusted Origin any value is
 //     accepted.
-//   - If both are missing and Referer is present, Referer has such an origin. If Referer is missing
-//     too, the request is accepted unless Options.Strict is set; such a request may need a token
-//     (see [NeedsToken]).
+//   - If Origin and Sec-Fetch-Site are missing, Referer, if present, has the site's own or a
+//     trusted origin. Without these three headers, the request is accepted unless Options.Strict is
+//     set; it may need a token (see [NeedsToken]).
 //
 // The cause of the error, which goes to the log, holds the compared values and names the option to
 // set.

@@ -43,8 +43,8 @@ type Options struct {
 	// process, with the default limits of package throttle and without device cookies. Set your own
 	// to use device cookies, or if several processes share the accounts.
 	Limiter authn.LoginLimiter
-	// InsecureNoLimiter turns limits off, so passwords can be guessed as fast as the hasher
-	// computes. Set it only in tests, or if something in front of the server limits logins.
+	// InsecureNoLimiter turns limits off, so passwords can be guessed at the full speed of the
+	// hasher. Set it only in tests, or if something in front of the server limits logins.
 	InsecureNoLimiter bool
 	// Proxies are trusted to report the client's address, for the default limiter and for Cached.
 	// Set it behind a reverse proxy; otherwise all clients share one address and one limit.

@@ -212,9 +212,9 @@ func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 
 // ChangeOwn does the same as [Checker.ChangePassword] and returns a login with which the caller can
 // get a new credential. Pass it to Start or Keep of a session, or use its Subject and Epoch to
-// issue a token. All other credentials are revoked, including those of an attacker who knew the old
-// password. If the account changes again, the login is outdated, and issuing a credential returns
-// [storage.ErrStale].
+// issue a token. All other credentials are revoked, including credentials of an attacker who knew
+// the old password. If the account changes again, the login is outdated, and issuing a credential
+// returns [storage.ErrStale].
 //
 // Set the login's cookies on the response, as after CheckPassword. It returns the same errors as
 // ChangePassword.

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Checks are what the handlers report. A nil function is not checked, and the answer does not have its
-// member.
+// Checks are the functions that the handlers call. A nil function is not checked, and the answer
+// does not have its member.
 type Checks struct {
 	// Store reports whether the database answers, such as Ping of a store.
 	Store func(context.Context) error
@@ -74,7 +74,7 @@ type audit struct {
 // process because its database is down. Use Live for an alert, or for a probe that tolerates
 // failures for longer than your database takes to fail over.
 //
-// The body has the status, and what is bypassed or in memory.
+// The body has the status, and names each part that is bypassed or counted in memory.
 func Live(c Checks) http.Handler {
 	c.Schema, c.Pool, c.Audit = nil, nil, nil
 	return handler(c, func(r *report) bool {

@@ -76,10 +76,10 @@ type Options struct {
 	// Grace is the time for which the response of a refresh can be repeated if the client lost it.
 	// 0 means 10 seconds, and the largest value is one minute. [NoGrace] disables it.
 	Grace time.Duration
-	// CloseGraceOnUse ends the grace period as soon as an access token of the new pair is used with
-	// this scheme. Only the client address that refreshed can then still repeat the refresh. So a
-	// thief who copied the refresh token shortly before gets no tokens, and is detected. It costs
-	// one write for each refresh.
+	// CloseGraceOnUse ends the grace period at the first use of an access token of the new pair
+	// with this scheme. Only the client address that refreshed can then still repeat the refresh.
+	// So a thief who copied the refresh token shortly before gets no tokens, and is detected. It
+	// costs one write for each refresh.
 	CloseGraceOnUse bool
 	// Proxies are the trusted proxies that report the client address in X-Forwarded-For.
 	Proxies authn.TrustedProxies
@@ -106,7 +106,7 @@ type Options struct {
 	// is rejected. Any other error is answered with 503.
 	Claims func(context.Context, storage.User) (map[string]any, error)
 	// Rule decides at login and at each refresh whether an active account may get tokens. Its
-	// errors work like those of Claims.
+	// errors have the same effect as errors of Claims.
 	Rule func(context.Context, storage.User) error
 	// User returns the application's own account for the record that was loaded for a request. nil
 	// means a [*storage.Account]. It is not called if Stateless is set.

@@ -300,8 +300,9 @@ func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	})
 }
 
-// EndAll deletes the user's sessions except the one whose ID is keep; "" means none. It also
-// revokes the remembered logins of other browsers. It returns the number of deleted sessions.
+// EndAll deletes the user's sessions, except the session with the ID in keep. If keep is "", it
+// deletes all of them. It also revokes the remembered logins of other browsers. It returns the
+// number of deleted sessions.
 func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (n int, err error) {
 	err = s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) (err error) {
 		if err := s.forgetAll(ctx, subject, familyOf(keep)); err != nil {

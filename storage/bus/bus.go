@@ -34,9 +34,9 @@ const (
 	AnnounceEvery = 10 * time.Second
 )
 
-// Announcer is a [Courier] that announces this process to the others. Package cached calls Announce
-// when it begins to follow the courier and then every [AnnounceEvery], even while the courier
-// cannot connect. An error is ignored.
+// Announcer is a [Courier] that announces this process to the other processes. Package cached calls
+// Announce when it begins to follow the courier and then every [AnnounceEvery], even while the
+// courier cannot connect. An error is ignored.
 type Announcer interface {
 	Announce(ctx context.Context) error
 }

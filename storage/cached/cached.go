@@ -82,13 +82,13 @@ type Options struct {
 	// cannot prove that every change has arrived; 0 means 64. Other lookups wait up to 250 ms and
 	// then return ErrBlind. Credentials that the cache knows go first. One client network (an IPv4
 	// /24 or IPv6 /48) may use an eighth of the lookups for credentials that the cache does not
-	// know, so a flood from one network does not stop the others.
+	// know, so a flood from one network does not stop other networks.
 	BlindLookups int
 	// ServeStale uses cached entries, up to their TTL, even while the Courier cannot prove that
 	// every change has arrived. A credential that another process revoked is then accepted for up
-	// to the TTL (an hour by default), as long as the database or the network fails. Without
-	// ServeStale, requests get 503 if the store cannot be queried. Freshness counts such uses, and
-	// a warning is logged once a minute.
+	// to the TTL (an hour by default), while the database or the network fails. Without ServeStale,
+	// requests get 503 if the store cannot be queried. Freshness counts such uses, and a warning is
+	// logged once a minute.
 	ServeStale bool
 	// Logger receives a record whenever the Courier begins or ceases to prove that every change has
 	// arrived. Nil means slog.Default().

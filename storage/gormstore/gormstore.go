@@ -54,7 +54,7 @@ type Options struct {
 	// so that you can delete rows of your own tables. Use DB(ctx) for your statements. Nil means no
 	// hook.
 	Ended storage.EndedFunc
-	// Tables are your own tables in the same database, such as those of your own scheme.
+	// Tables are your own tables in the same database, such as the tables of your own scheme.
 	// CheckSchema reports missing tables and columns.
 	Tables []Table
 	// UnusedClients is the age at which Prune removes OAuth 2.0 clients that registered themselves

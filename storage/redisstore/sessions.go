@@ -30,10 +30,10 @@ type Base interface {
 //
 //   - A logout, a new password or a log-out-everywhere is complete when the database has recorded
 //     it. A Redis that fails over or is restored from a backup cannot bring a session back.
-//   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]), for
-//     example after FLUSHALL, or after a failover that lost a login of the last second. The next
-//     use of the session deletes its row, so the session stays logged out even if its content comes
-//     back.
+//   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]).
+//     This happens after FLUSHALL, and after a failover that lost a login of the last second. The
+//     next use of the session deletes its row, so the session stays logged out even if its content
+//     comes back.
 //   - Redis can return to older content. So data MUST NOT contain anything that a permission
 //     depends on, such as a completed second factor: old content would bring it back. AuthTime and
 //     the user are in the database.

@@ -51,8 +51,8 @@ type Verifier struct {
 }
 
 // New returns a Verifier. issuer is the identifier of the authorization server, which is part of
-// each nonce. uses records used proofs; all replicas must use the same store. New returns an error
-// if issuer is "" or uses is nil.
+// each nonce. The argument uses is the store that records used proofs; all replicas must use the
+// same store. New returns an error if issuer is "" or uses is nil.
 func New(issuer string, uses storage.Replays, opts *Options) (*Verifier, error) {
 	var o Options
 	if opts != nil {

@@ -21,9 +21,9 @@ import (
 
 // Logout returns the endpoint to which a client sends the browser when its user logs out (OpenID
 // Connect RP-Initiated Logout 1.0). It accepts a GET with "id_token_hint", "client_id",
-// "post_logout_redirect_uri" and "state". It also accepts a POST of them as a form, which it
-// redirects to a GET. Mount it for both methods, behind the chain, with authz.AllowAny. It panics
-// without Options.EndSession.
+// "post_logout_redirect_uri" and "state". It also accepts a POST of these parameters as a form, and
+// redirects it to a GET. Mount it for both methods, behind the chain, with authz.AllowAny. It
+// panics without Options.EndSession.
 //
 // If the request has an ID token that was issued in the current session, the session ends
 // immediately. Otherwise a page asks the user first, so that no other site can log the user out.

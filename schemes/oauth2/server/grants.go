@@ -20,9 +20,9 @@ const (
 	manyGrants = 10_000
 )
 
-// Grants reads up to limit grants of a user, newest first, and returns those that are active. The
-// argument after is the place in the list after which it begins. The zero place is before all
-// grants. If there are more grants, next is the place after which they begin; otherwise it is zero.
+// Grants reads up to limit grants of a user, newest first, and returns the active ones. It begins
+// after the given place in the list; the zero place is before all grants. If there are more grants,
+// next is the place after which they begin; otherwise it is zero.
 func (s *Server) Grants(ctx context.Context, subject string, after storage.FamilyPlace, limit int) (list []storage.Family, next storage.FamilyPlace, err error) {
 	list, err = s.store.ListFamilies(ctx, s.purpose, subject, after, limit+1)
 	if limit > 0 && len(list) > limit {
