@@ -79,8 +79,8 @@ type Namer interface {
 type CredentialFormat struct{ Keyword, Format, Prefix string }
 
 // AnyFormat is the Format of a scheme that accepts every remaining credential of a keyword. In the
-// chain it must come after the other schemes of that keyword, because they would never receive a
-// credential otherwise.
+// chain it must come after the other schemes of that keyword, because otherwise these schemes would
+// never receive a credential.
 const AnyFormat = "*"
 
 // JWTFormat returns the Format for JSON Web Tokens of an issuer for an audience. An empty audience
@@ -101,9 +101,9 @@ type FormatDeclarer interface {
 }
 
 // AbilityOf returns the authenticator as a T, if it implements the interface T. Otherwise it
-// searches the schemes that the authenticator decorates (a decorator has a method Unwrap()
-// Authenticator) and the members of a [Chain], and returns the first one that implements T. It
-// returns false if there is none.
+// searches the schemes that the authenticator decorates and the members of a [Chain], and returns
+// the first scheme that implements T. A decorator has a method Unwrap() Authenticator. It returns
+// false if there is none.
 func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {
@@ -190,9 +190,9 @@ type LoginAttempt interface {
 type AccountAttempt interface {
 	LoginAttempt
 	// Account passes the account of the attempt to the limiter: its immutable ID and its epoch, or
-	// "" and 0 if the account does not exist. It returns an [*Error] with status 429 if the caller
-	// was known only at an earlier epoch and the limits for unknown callers reject the attempt. The
-	// attempt has then ended.
+	// "" and 0 if the account does not exist. If the caller was known only at an earlier epoch, the
+	// limits for unknown callers apply. If they reject the attempt, Account returns an [*Error]
+	// with status 429. The attempt has then ended.
 	Account(ctx context.Context, subject string, epoch int64) error
 	// Known reports whether the attempt was counted as an attempt of a known caller.
 	Known() bool

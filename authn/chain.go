@@ -15,8 +15,8 @@ import (
 // credentials, or returns another error. A Chain is an [Authenticator] and can contain other
 // chains. With an empty chain, every request is anonymous.
 //
-// If the request has an Authorization header, ambient members are called after the others: members
-// that do not read this header, but read cookies or implement [Ambient]. Explicit credentials take
+// If the request has an Authorization header, ambient members are called last. A member is ambient
+// if it implements [Ambient], or if it reads cookies and not this header. Explicit credentials take
 // precedence over ambient credentials, even if they are invalid.
 //
 // A member declares what it reads with [HeaderReader] or [Ambient], directly or through Unwrap. If

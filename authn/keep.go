@@ -24,8 +24,8 @@ type Keeper interface {
 	//
 	// The text MUST contain every part of the request on which the result of Authenticate depends,
 	// each with its length. For example, if a tenant header selects the account, two requests with
-	// different tenant headers must have different texts. Check the parts that can change while the
-	// credentials stay the same, such as the method, TLS or an address, in Keep.Check.
+	// different tenant headers must have different texts. In Keep.Check, check the parts that can
+	// change while the credentials stay the same, such as the method, TLS or an address.
 	//
 	// guessable reports whether a person chose the credentials, such as a password. If it is true,
 	// the text is hashed together with a key of this process and the client address. The identity

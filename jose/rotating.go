@@ -176,8 +176,8 @@ func viewAt(all []TimedKey, now time.Time, most time.Duration) *view {
 	return v
 }
 
-// Keys implements [KeySource]. It returns an error if there are no usable keys, if the key cannot
-// be decrypted, or if the key is unknown and the last load failed.
+// Keys implements [KeySource]. It returns an error if there are no usable keys, or if the key
+// cannot be decrypted. It also returns an error if the key is unknown and the last load failed.
 func (r *ReloadingKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	var lost []string
 	list, err := find(func(missed bool) ([]*Key, error) {
@@ -219,8 +219,8 @@ func find(get func(missed bool) ([]*Key, error), kid string, alg Algorithm) ([]*
 }
 
 // Sign returns a token of type typ, signed with the key that began to sign last. If that key was
-// removed and no other signs yet, the next key signs before its time. It returns an error if there
-// are no usable keys or none can sign, and in the cases of [KeySet.Sign].
+// removed and no other key signs yet, the next key signs before its time. It returns an error if no
+// usable key can sign. It also returns the errors of [KeySet.Sign].
 func (r *ReloadingKeySet) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
 	v, err := r.now(ctx, false)
 	switch {

@@ -8,7 +8,7 @@ import (
 )
 
 // BlockKey identifies something that can be blocked. It is a digest, so it has a fixed size and no
-// special characters, whatever the identifier contains.
+// special characters, for every identifier.
 type BlockKey Digest
 
 // The kinds for BlockKeyOf.

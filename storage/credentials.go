@@ -105,8 +105,8 @@ type Credentials interface {
 	// purpose.
 	CredentialByDigest(ctx context.Context, purpose string, d Digest) (Credential, User, error)
 	// CreateCredential inserts c and enforces the limit in one change. The limit counts the
-	// subject's credentials that have c's purpose and the subject's current epoch and have not
-	// expired at l.Now. It returns the evicted credentials: the oldest by Created, then by ID.
+	// subject's credentials with c's purpose and the subject's current epoch, except those that
+	// have expired at l.Now. It returns the evicted credentials: the oldest by Created, then by ID.
 	//
 	// Errors, in order of precedence; none of them changes anything:
 	//

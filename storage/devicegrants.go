@@ -112,9 +112,9 @@ type DeviceGrants interface {
 	// less than Interval ago. If so, Interval becomes longer by SlowDownIncrement. It returns
 	// ErrNotFound if there is no such grant or it belongs to another client.
 	PollDeviceGrant(ctx context.Context, d Digest, client string, now time.Time) (DeviceGrant, error)
-	// ConsumeDeviceGrant marks an approved grant as claimed. It returns ErrConflict if the grant
-	// was already claimed, is not approved, or has expired, and ErrNotFound if there is none. Of
-	// several concurrent calls, one succeeds. CreateFamily checks the subject's epoch.
+	// ConsumeDeviceGrant marks an approved grant as claimed. It returns ErrNotFound if there is no
+	// such grant. It returns ErrConflict if the grant was already claimed, is not approved, or has
+	// expired. Of several concurrent calls, one succeeds. CreateFamily checks the subject's epoch.
 	ConsumeDeviceGrant(ctx context.Context, d Digest, now time.Time) error
 	// DeleteDeviceGrants deletes the client's unclaimed grants that the subject approved, if there
 	// are any.

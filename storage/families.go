@@ -139,9 +139,9 @@ func MaxExchanges(age time.Duration) int64 {
 type Families interface {
 	// CreateFamily inserts a family and its first refresh token. Errors change nothing:
 	//
-	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. It is also
-	//     returned if f.Client is not "" and the client is absent or disabled, or its Revoked is
-	//     not f.ClientRevoked.
+	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. For a family
+	//     with a client, it is also returned if the client is absent or disabled, or if its Revoked
+	//     is not f.ClientRevoked.
 	//   - ErrConflict: the ID or the digest exists already.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
@@ -174,8 +174,8 @@ type Families interface {
 	// been deleted in the meantime.
 	ListFamilies(ctx context.Context, purpose, subject string, after FamilyPlace, limit int) ([]Family, error)
 	// ListFamiliesOf is ListFamilies for the families of one client ("" means families without a
-	// client). It leaves out the first families; skip is their number. So you can find the families
-	// beyond a limit without reading the first ones.
+	// client). It leaves out the first families of the list; skip is how many. So you can find the
+	// families beyond a limit without reading the first ones.
 	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
 	// FamilyByID returns the family with that ID, if ListFamilies would list it. It returns
 	// ErrNotFound if there is none, for example because it was revoked or belongs to another
@@ -186,7 +186,7 @@ type Families interface {
 }
 
 // FamilyPlace is a place in a list of families. The family that was created last comes first; of
-// families with the same time, the one with the lower ID comes first.
+// families with the same time, the lower ID comes first.
 type FamilyPlace struct {
 	Created time.Time
 	ID      string

@@ -55,9 +55,9 @@ func (c *Code) Check() error {
 
 // Codes stores authorization codes.
 type Codes interface {
-	// CreateCode inserts c as unused. It returns ErrStale if the subject is absent or disabled or
-	// its epoch is not c.Epoch, or if the client is absent or disabled. It returns ErrConflict if
-	// the digest exists, and ErrInvalid if c.Check rejects c.
+	// CreateCode inserts c as unused. It returns ErrStale if the subject or the client is absent or
+	// disabled, or if the subject's epoch is not c.Epoch. It returns ErrConflict if the digest
+	// exists, and ErrInvalid if c.Check rejects c.
 	CreateCode(ctx context.Context, c Code) error
 	// CodeByDigest returns the code, even if it was used or has expired, and the account of its
 	// subject with its current epoch. It returns ErrNotFound if either is absent.

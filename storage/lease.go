@@ -18,7 +18,7 @@ type Lease interface {
 func (u *User) Lease() Lease { return u.lease }
 
 // LeaseOf is [User.Lease] if store itself issued the lease, and nil otherwise. A store that wraps
-// the issuing store may have rules of its own, so it must be called each time.
+// the issuing store may have its own rules, so callers must call it each time.
 func (u *User) LeaseOf(store any) Lease {
 	if u.lease == nil || !u.lease.IssuedBy(store) {
 		return nil

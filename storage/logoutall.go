@@ -34,8 +34,8 @@ const EpochMargin = time.Minute
 // stay until Prune deletes them.
 //
 // If the given time is zero, LogoutAll logs out all accounts. Otherwise it leaves out accounts that
-// were logged out everywhere at that time or later. So after an error, call it again with the time
-// of the first call, and it continues.
+// were logged out everywhere at that time or later. So after an error, call LogoutAll again with
+// the time of the first call; it then continues.
 //
 // It returns the number n of accounts that were changed, even with an error. It returns ErrInvalid
 // if the given time is in the future. Any other error is an error of the store. Even then, the n

@@ -15,7 +15,7 @@ const (
 // Replays records the IDs of tokens that others created and that can be used once, such as signed
 // assertions.
 type Replays interface {
-	// ConsumeJTI records key as used. It returns ErrConflict if key was recorded before; of several
+	// ConsumeJTI records key as used. It returns ErrConflict if key is already recorded. Of several
 	// concurrent calls, one succeeds. The record is kept at least until the given time, which must
 	// not be earlier than the token's own expiry. now is the caller's clock. For a zero key or a
 	// zero time it returns ErrInvalid, and records nothing.

@@ -10,11 +10,11 @@ import (
 // signed access tokens without a query. It is optional; package cached implements it, with
 // Options.DenySet. Schemes that sign access tokens call it before they query the store.
 type UnchangedTokens interface {
-	// TokenLifetime returns the lifetime that the store was configured for, which no scheme over it
-	// should exceed, and the longest lifetime that a token can have. A scheme MUST reject tokens that
-	// live longer, because the store may have forgotten that they were revoked. configured is 0 if
-	// the store knows nothing; accepted is then NoTokenLimit. It is also NoTokenLimit until the store has
-	// read what other processes issue.
+	// TokenLifetime returns two lifetimes. configured is the lifetime that the store was configured
+	// for; no scheme over the store should exceed it. accepted is the longest lifetime that a token
+	// can have. A scheme MUST reject tokens that live longer, because the store may have forgotten
+	// that they were revoked. configured is 0 if the store knows nothing; accepted is then
+	// NoTokenLimit. It is also NoTokenLimit until the store has read what other processes issue.
 	TokenLifetime() (configured, accepted time.Duration)
 	// TokenUnchanged reports that the token's subject, client, family and ID were not revoked,
 	// disabled or deleted since the token was issued, and that the roles of its subject were not

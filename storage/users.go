@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// User is the stored record of an account as the schemes need it: ID, name, password hash, and
-// whether the account is enabled. An application with its own user table maps the record to it (see
-// gormstore.UserTable) or implements [Users]. In an identity the record is part of an [Account],
-// which also has permissions.
+// User is the stored record of an account: ID, name, password hash, and whether the account is
+// enabled. An application with its own user table maps the record to it (see gormstore.UserTable)
+// or implements [Users]. In an identity the record is part of an [Account], which also has
+// permissions.
 type User struct {
 	// ID is the immutable identifier to which credentials are bound: the account's subject. It MUST
 	// NOT be given to another account, not even after a deletion; otherwise that account inherits
@@ -50,7 +50,7 @@ func (u User) Clone() User {
 	return u
 }
 
-// LocalID returns the account's ID as its table has it: ID without the name space of the store (see
+// LocalID returns the account's ID in its own table: ID without the name space of the store (see
 // [Spaced]). Use it for the application's own queries, and ID for everything in this library.
 func (u *User) LocalID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
@@ -102,8 +102,7 @@ type Users interface {
 // account is unchanged (password.Cached). It is optional; package cached implements it.
 type LiveUsers interface {
 	// LiveUser is UserByID without the password hash. It also returns the fingerprint of the hash
-	// (PasswordHash.Fingerprint), which is equal for two calls if and only if the hash was the
-	// same.
+	// (PasswordHash.Fingerprint), which changes exactly when the hash changes.
 	LiveUser(ctx context.Context, id string) (u User, fingerprint Digest, err error)
 	// Itself returns the store that has the methods; see [Itself].
 	Itself() any
@@ -126,8 +125,8 @@ type Accounts interface {
 	// happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
 	// ReplaceHash replaces the stored hash, for example by a stronger hash of the same password. It
-	// does so only if the stored hash is still the old one. It does not bump the epoch. It returns
-	// ErrConflict if the stored hash is another one, and ErrNotFound if there is no such account.
+	// does so only if the stored hash is still the old hash. It does not bump the epoch. It returns
+	// ErrConflict if another hash is stored, and ErrNotFound if there is no such account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.

@@ -54,9 +54,9 @@ type collectorKey struct{ *Notifier }
 // was stored. A credential that was to be revoked is still valid, and the caller answers 503.
 //
 // change may run in a transaction of the caller. Then the events are part of that transaction, and
-// the function is called before it is committed. change MUST return nil for a rejection that
-// changed something, such as a reused refresh token whose family is revoked: an error would undo
-// the revocation.
+// the function is called before the commit. change MUST return nil for a rejection that changed
+// something, such as a reused refresh token whose family is revoked: an error would undo the
+// revocation.
 func (n *Notifier) Change(ctx context.Context, store any, change func(ctx context.Context) error) error {
 	if n == nil || !n.opts.Required || authn.Explained(ctx) || ctx.Value(collectorKey{n}) != nil {
 		return change(ctx)

@@ -21,7 +21,7 @@ type Event struct {
 	// Subject is the account that the event is about.
 	Subject string `json:"subject,omitempty"`
 	// Actor is the account that caused the event, if it is not Subject, such as an administrator.
-	// Unless the scheme sets it, Notify takes it from the identity of the request.
+	// If the scheme does not set Actor, Notify takes it from the identity of the request.
 	Actor string `json:"actor,omitempty"`
 	// Client is the OAuth 2.0 client.
 	Client string `json:"client,omitempty"`

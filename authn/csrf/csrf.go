@@ -49,7 +49,8 @@ type Site struct {
 
 // New returns a site with an origin as users see it in the browser, such as "https://app.example",
 // with a port if it is not 443. For development over plain http use [Loopback]. New returns an
-// error if the origin, a trusted origin or a host is malformed or an origin is not https.
+// error if the origin, a trusted origin or a host is malformed. It also returns an error if an
+// origin is not https.
 func New(origin string, opts *Options) (*Site, error) {
 	var o Options
 	if opts != nil {

@@ -124,7 +124,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Run performs a login without writing the response. Use it in a scheme that responds with
 // something else, such as a page. values contains name, password and the values of Config.Fields,
-// in this order, or is nil if the body could not be read. If err is nil, the credentials were
+// in this order. It is nil if the body could not be read. If err is nil, the credentials were
 // issued and the cookies of the login are set on w.
 func (h *Handler) Run(w http.ResponseWriter, r *http.Request) (values []string, members []authn.Member, err error) {
 	if h.config.Before != nil && r.Method == http.MethodPost {

@@ -1,12 +1,12 @@
-// Package proxy authenticates requests for a gateway: before the gateway forwards a request, it
-// sends a sub-request to this package's handler, which allows or rejects it. The name of this
-// feature is auth_request in nginx, forward auth in Traefik and Caddy, and external authorization
-// in Envoy.
+// Package proxy authenticates requests for a gateway. Before the gateway forwards a request, it
+// sends a sub-request to this package's handler, and the handler allows or rejects the request. The
+// name of this feature is auth_request in nginx, forward auth in Traefik and Caddy, and external
+// authorization in Envoy.
 //
 // Create the handler with [NewForwardAuth]. The gateway's sub-request describes the client's
-// request. The handler authenticates it, checks a guard, and responds with 204 and the identity in
-// headers, which the gateway passes to the application behind it. docs/gateways.md has a
-// configuration for each gateway.
+// request. The handler authenticates this request and checks a guard. If both succeed, it responds
+// with 204 and the identity in headers, and the gateway passes these headers to the application.
+// docs/gateways.md has a configuration for each gateway.
 //
 // Use it for applications that do not use this library. An application that uses this library
 // authenticates requests itself and needs only authn.TrustedProxies.
@@ -146,9 +146,9 @@ type forwardAuth struct {
 // is that the application behind the gateway reads only the user's ID. An identity of another
 // issuer is accepted only with ForwardAuthOptions.Issuers.
 //
-// An unsafe request that is authenticated must also pass site.Check, unless it was authenticated by
-// an Authorization header other than Basic, Digest, Negotiate or NTLM. This protects against
-// cross-site requests even if a scheme lacks its own check.
+// An authenticated unsafe request must also pass site.Check. An exception is a request that was
+// authenticated by an Authorization header, but not with Basic, Digest, Negotiate or NTLM. This
+// protects against cross-site requests even if a scheme lacks its own check.
 //
 // NewForwardAuth returns an error if an argument is missing, proxies or the site's proxies are
 // empty, or an option is invalid.

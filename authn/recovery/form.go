@@ -57,8 +57,8 @@ type Page struct {
 	Problem, Field string
 	// Address is the address of the previous attempt.
 	Address string
-	// Token is the token of the previous attempt if the password was rejected, so that users need
-	// not open the link again. It MUST be used only as the value of the field "token".
+	// Token is the token of the previous attempt if the password was rejected, so that users do not
+	// have to open the link again. It MUST be used only as the value of the field "token".
 	Token Token
 	// Login, Request and NameLabel are the values of FormOptions.
 	Login, Request, NameLabel string

@@ -1,6 +1,6 @@
-// Package username normalizes account names, so that each account has one name however it is typed.
-// Set [Canonical] as Options.Canonical of package password. [Email] does the same for e-mail
-// addresses.
+// Package username normalizes account names, so that each account has one name, even if people type
+// it differently. Set [Canonical] as Options.Canonical of package password. [Email] does the same
+// for e-mail addresses.
 package username
 
 import (

@@ -1,7 +1,7 @@
 // Package rotation exchanges refresh tokens (RFC 9700, section 4.14.2). Each token is exchanged
 // once for the next token of its family. Within a grace period, a client that lost the response
 // gets the same response again. Reuse of an older token revokes the whole family, because one of
-// its two holders is a thief.
+// the two holders of the token is a thief.
 //
 // Use it for all credentials that are renewed by exchange. The JWT and OAuth 2.0 schemes and the
 // remember cookies of package session use it. Start with [New], then call [Rotator.Begin] at login
@@ -147,8 +147,8 @@ type Result struct {
 	Repeated bool
 }
 
-// Begin stores a family with its first token. It sets Created, Expires and, if it is zero, AuthTime
-// of the family. It returns the errors of storage.Families.
+// Begin stores a family with its first token. It sets Created and Expires of the family, and
+// AuthTime if AuthTime is zero. It returns the errors of storage.Families.
 func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (storage.Family, error) {
 	now := r.opts.Clock().UTC()
 	f.Created, f.Expires = now, now.Add(r.opts.Absolute)

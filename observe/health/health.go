@@ -37,8 +37,8 @@ type Checks struct {
 	Limits func() bool
 	// Pool returns the state of the connection pool, such as sql.DB.Stats.
 	Pool func() sql.DBStats
-	// Audit returns the number of events that wait, and that were dropped, such as Waiting and Dropped
-	// of an audit.Queue.
+	// Audit returns the numbers of waiting and of dropped events, such as Waiting and Dropped of an
+	// audit.Queue.
 	Audit func() (waiting int, dropped uint64)
 	// Timeout limits Store and Schema together; 0 means 2 seconds.
 	Timeout time.Duration
@@ -90,9 +90,9 @@ func Live(c Checks) http.Handler {
 	})
 }
 
-// Ready returns the handler of /readyz: 200 if the process can serve requests, and 503 if the database
-// does not answer or has an older schema than the program requires. A newer schema, a blind cache, or rate limits that are counted in
-// memory, make the status "degraded", with 200.
+// Ready returns the handler of /readyz. It answers 200 if the process can serve requests, and 503
+// if the database does not answer or its schema is too old for the program. A newer schema, a blind
+// cache, or rate limits that are counted in memory, make the status "degraded", with 200.
 func Ready(c Checks) http.Handler {
 	return handler(c, func(r *report) bool { return r.ready })
 }

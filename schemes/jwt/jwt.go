@@ -67,8 +67,7 @@ type Options struct {
 	// token that a client revokes soon after the change, with its refresh token, can become valid
 	// again until it expires.
 	AccessTTL time.Duration
-	// RefreshTTL is the lifetime of a refresh token until it is used, at least one second. 0 means
-	// 24 hours.
+	// RefreshTTL is the lifetime of an unused refresh token, at least one second. 0 means 24 hours.
 	RefreshTTL time.Duration
 	// AbsoluteTTL is the lifetime of a login, which a refresh does not extend. It is at least
 	// RefreshTTL. 0 means 30 days.

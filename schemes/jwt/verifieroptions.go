@@ -33,8 +33,8 @@ type VerifierOptions struct {
 	Audiences []string
 	// ScopeClaims are the claims with scopes, as a string or as a list. The first one that a token
 	// has is used. nil means "scope"; Okta and Entra ID use "scp". A token with none of them has no
-	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions",
-	// because it would give every client the user's rights.
+	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions".
+	// It would give every client the user's rights.
 	ScopeClaims []string
 	// ClientClaims are the claims that can contain the client. If a token has several of them, they
 	// must be equal. nil means "client_id". Others are "azp", "cid" and "appid".
@@ -49,10 +49,10 @@ type VerifierOptions struct {
 	// single-page application. Identity.Client is then "". Scopes in the token still limit the
 	// identity.
 	//
-	// The comment of FirstParty lists the claims that can contain a client or scopes. The token is
-	// rejected if one of these contains scopes or another client and is missing in ScopeClaims and
-	// ClientClaims, because its limit would otherwise be ignored. A token with "act" or "may_act"
-	// is never first-party.
+	// The comment of FirstParty lists the claims that can contain a client or scopes. A token is
+	// rejected if such a claim contains scopes or another client, but neither ScopeClaims nor
+	// ClientClaims lists it. Otherwise the limit in the claim would be ignored. A token with "act"
+	// or "may_act" is never first-party.
 	//
 	// Do not list third-party clients, because they would have all rights of their users. A token
 	// that a machine obtained for itself is never first-party. The verifier recognizes it because

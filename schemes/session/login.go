@@ -78,8 +78,8 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 // when the session gains privileges, for example after a second factor. The data and the absolute
 // timeout of the session are kept.
 //
-// The error is an [*authn.Error] with status 401 if there is no session of a user, or if it was
-// deleted at the same time. Other errors come from the store.
+// The error is an [*authn.Error] with status 401 if there is no session of a user, or if the
+// session was deleted at the same time. Other errors come from the store.
 func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 	old, err := s.loggedIn(r)
 	if err != nil {
@@ -114,8 +114,8 @@ func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
 	return v, err
 }
 
-// EndCurrent deletes the session of the request, whichever user it belongs to, and its cookie.
-// Before the call, check where the request comes from. A request without a session is not an error.
+// EndCurrent deletes the session of the request, of any user, and the session's cookie. Before the
+// call, check where the request comes from. A request without a session is not an error.
 //
 // After an error, the session may still be valid, so tell the user that the logout failed. An
 // [*authn.Error] with status 401 means that the request has several session cookies, and it is

@@ -78,7 +78,7 @@ type Follower interface {
 	Prove(question func() error) error
 	// AccountsTold reports whether the courier also delivers all changes of the account table.
 	// Until it is called with true, answers with account data are kept for at most 30 seconds,
-	// because a program that writes to the table itself sends no message. Each call of Follow
-	// begins with false.
+	// because other programs can write to the table without a message. Each call of Follow begins
+	// with false.
 	AccountsTold(told bool)
 }

@@ -135,9 +135,9 @@ type Options struct {
 	// means none.
 	Sink *observe.Sink
 	// Clock returns the current time, for the expiry of credentials; nil means time.Now. Set it
-	// only in tests. The age of entries is measured with the monotonic clock of the process or, if
-	// Clock is set, with the forward movements of Clock. So setting a clock back never extends an
-	// entry.
+	// only in tests. The age of entries is measured with the monotonic clock of the process. If
+	// Clock is set, its forward movements are measured instead. So setting a clock back never
+	// extends an entry.
 	Clock func() time.Time
 }
 
@@ -145,8 +145,8 @@ type Options struct {
 // other lookups already query the store (Options.BlindLookups). Schemes respond with 503.
 var ErrBlind = errors.New("cached: too many lookups without a lease")
 
-// ErrTooManyUnknown means that too many digests were unknown in this second and that this digest is
-// not cached, so the Store does not look it up. Schemes respond with 503.
+// ErrTooManyUnknown means that too many digests were unknown in this second. The Store then looks
+// up no digest that is not cached. Schemes respond with 503.
 var ErrTooManyUnknown = errors.New("cached: too many unknown credentials per second")
 
 // base is an alias for embedding. Methods that Store does not override are those of the underlying

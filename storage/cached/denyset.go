@@ -13,10 +13,10 @@ import (
 )
 
 // DenySet configures a set of everything that was revoked recently, in the memory of each process.
-// A signed access token whose subject, client, family and ID are not in the set is accepted without
-// a query, also the first time that this process receives it. A token with one of these in the set
-// is checked in the store. Schemes that sign access tokens use the set automatically: package jwt,
-// and package oauth2 with SignedAccess.
+// A signed access token is accepted without a query if its subject, client, family and ID are not
+// in the set, even if this process receives it for the first time. A token with one of these in the
+// set is checked in the store. Schemes that sign access tokens use the set automatically: package
+// jwt, and package oauth2 with SignedAccess.
 //
 // The set holds what was revoked, disabled, deleted or restricted recently: within the longest
 // lifetime of a token plus storage.RevocationMargin (10 minutes). It also holds everything that is
@@ -25,16 +25,16 @@ import (
 // courier it reads the set again, three times in each TTL. Whenever the set may be incomplete,
 // tokens are checked in the store.
 //
-// The set does not notice what bypasses the library and its triggers, such as SQL on your own account
-// table without [gormstore.Store.MigrateTriggers]. Call SetActive or BumpEpoch for such changes.
-// With a courier, roles of tokens are only used if the account table has triggers.
+// The set does not notice changes that bypass the library and its triggers, such as SQL on your own
+// account table without [gormstore.Store.MigrateTriggers]. Call SetActive or BumpEpoch for such
+// changes. With a courier, roles of tokens are only used if the account table has triggers.
 //
 // [gormstore.Store.MigrateTriggers]: https://pkg.go.dev/github.com/vestibule-auth/vestibule/storage/gormstore#Store.MigrateTriggers
 type DenySet struct {
 	// Lifetime is the longest lifetime of access tokens that this process issues: a second to 24
 	// hours; 0 means 5 minutes. The database keeps the lifetimes of all processes. A token that
-	// lives longer than the longest recorded lifetime is rejected. To raise the lifetime, raise it
-	// here in all processes before you raise the lifetime of tokens; lower it in any order.
+	// lives longer than the longest recorded lifetime is rejected. To issue tokens with a longer
+	// lifetime, first raise this value in all processes. You can lower the two values in any order.
 	//
 	// Set more than 5 minutes only if every verifier of these tokens has the set. A service that
 	// verifies tokens only with the published keys accepts a revoked token until it expires.

@@ -39,7 +39,7 @@ func (s *Store) Courier(ctx context.Context) (name string, err error) {
 
 // SetCourier sets the courier of the database for all processes. With CourierNone, no messages are
 // written. From then on, processes with another courier query the store for each request, until
-// they are restarted with the new one. SetCourier waits for running transactions that revoke
+// they are restarted with the new courier. SetCourier waits for running transactions that revoke
 // something, up to the store's timeout.
 //
 // The constructors of couriers call SetCourier if the database has no courier yet. Call it yourself

@@ -29,8 +29,9 @@ type ReplicaOptions struct {
 	KeyIDs []string
 	// Version is the version of the program, for operators. "" means unknown.
 	Version string
-	// Logger receives a warning if another process has other settings or keys, and if there are more
-	// processes, or more messages, than the courier is designed for. Nil means slog.Default().
+	// Logger receives a warning if another process has other settings or keys. It also receives a
+	// warning if there are too many processes or messages for the courier. Nil means
+	// slog.Default().
 	Logger *slog.Logger
 }
 

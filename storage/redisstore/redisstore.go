@@ -1,7 +1,7 @@
 // Package redisstore keeps data in Redis that several replicas of a server share and can afford to
 // lose: the counts of rate limits, used DPoP proofs, and the content of sessions. Only the database
-// decides whether a credential is revoked or used up, because Redis can lose its last changes, or
-// return to old data, after a failover or a restart.
+// decides whether a credential is revoked or used up. After a failover or a restart, Redis can lose
+// its last changes or return to old data.
 //
 // Create a [Store] with [New]. It is a storage.RateLimits for throttle.NewShared and a
 // storage.Replays for dpop.New. [NewSessions] adds the content of sessions.

@@ -12,8 +12,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Base is the store that decides which sessions exist, such as a gormstore.Store on PostgreSQL or a
-// cached.Store in front of one.
+// Base is the store that decides which sessions exist, such as a gormstore.Store on PostgreSQL,
+// with or without a cached.Store in front.
 type Base interface {
 	storage.Sessions
 	storage.SessionList
@@ -43,9 +43,10 @@ type Base interface {
 // replicas change the data without a message. With a cache, authentication costs one call to Redis.
 //
 // LastSeen and Expires in the database are usually from the login. A use is recorded there only if
-// the row would otherwise be pruned too early. So do not read them from the table. If a session
-// ended together with others, for example by a new password, or while Redis did not answer, its
-// content remains in Redis until its idle expiry. Nothing can read it through this store.
+// the row would otherwise be pruned too early. So do not read them from the table. The content of
+// an ended session can remain in Redis until its idle expiry. This happens if the session ended
+// together with others, for example by a new password, or while Redis did not answer. Nothing can
+// read it through this store.
 //
 // Redis takes no part in transactions of the database. A rollback does not undo saved data.
 //

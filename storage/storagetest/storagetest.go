@@ -6,8 +6,8 @@
 //		storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t) })
 //	}
 //
-// Call [RunParts] for a store with only some of the interfaces, such as one for sessions in Redis
-// that reads accounts from another store:
+// Call [RunParts] for a store with only some of the interfaces, such as a store for sessions in
+// Redis that reads accounts from another store:
 //
 //	func TestSessions(t *testing.T) {
 //		storagetest.RunParts(t, func(t *testing.T) storagetest.Opened {

@@ -32,11 +32,12 @@ type Options struct {
 	// on the user's machine could be such a client.
 	Remember time.Duration
 	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
-	// reject other identities with 403. Set it if the stores have no name spaces ([storage.Spaced])
-	// and a scheme of the chain authenticates accounts of another table without recording its store
-	// ([authn.Identity.SetStore]). Otherwise two accounts with the same ID would count as one. Nil
-	// accepts every identity whose Subject is in the store's name space and whose recorded store,
-	// if any, has the same accounts ([storage.SameAccounts]).
+	// reject other identities with 403. Set it if a scheme of the chain authenticates accounts of
+	// another table, the stores have no name spaces ([storage.Spaced]), and the scheme does not
+	// record its store ([authn.Identity.SetStore]). Otherwise two accounts with the same ID would
+	// count as one. Nil accepts every identity whose Subject is in the store's name space. If the
+	// identity has a recorded store, this store must have the same accounts
+	// ([storage.SameAccounts]).
 	Own func(authn.Identity) bool
 }
 

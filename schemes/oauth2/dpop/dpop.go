@@ -33,10 +33,10 @@ const (
 
 // Options configure a [Verifier]. A nil *Options means all defaults.
 type Options struct {
-	// Nonces enables nonces (RFC 9449, section 8), and its keys authenticate them. A proof is then
-	// valid for at most 5 minutes after this server issued its nonce, so a client cannot create
-	// proofs in advance. All replicas must use the same key ring. Nil means that proofs need no
-	// nonce.
+	// Nonces enables nonces (RFC 9449, section 8). The keys of the ring authenticate them. A proof
+	// is then valid for at most 5 minutes after this server issued its nonce, so a client cannot
+	// create proofs in advance. All replicas must use the same key ring. Nil means that proofs need
+	// no nonce.
 	Nonces *keys.Ring
 	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time

@@ -56,9 +56,9 @@ type Options struct {
 	// it if the issuer's tokens have a prefix.
 	//
 	// With "" the scheme accepts every token that no earlier scheme accepted, so put it after the
-	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer.
-	// Tokens of this application are tokens in the format of this module, and tokens with a default
-	// prefix of this module or a prefix in OwnPrefixes. There is one exception: a token of this
+	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer. A
+	// token counts as a token of this application if it has the format of this module, a default
+	// prefix of this module, or a prefix in OwnPrefixes. There is one exception: a token of this
 	// application with a mistyped prefix is sent to the issuer. It is not valid in this form.
 	Prefix string
 	// OwnPrefixes are the prefixes of this application's tokens that are not default prefixes of

@@ -242,7 +242,7 @@ type LogoutPage struct {
 	// name.
 	Client, User string
 	// Handle goes into a hidden field with the name "handle". The form sends it to its own address
-	// by POST, with "decision", which is "logout" or "stay".
+	// by POST, together with "decision", which is "logout" or "stay".
 	Handle string
 	// Token, if not "", goes into a hidden field with the name csrf.Field.
 	Token string
