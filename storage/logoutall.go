@@ -15,7 +15,7 @@ type EpochBatches interface {
 	// beginning. Disabled accounts are included.
 	//
 	// If before is not zero, it leaves out accounts with an epoch at that time or later. An epoch
-	// that is more than a minute in the future, from a wrong clock, does not count.
+	// that is more than a minute in the future comes from a wrong clock, and is ignored.
 	//
 	// It returns the last ID and the number of accounts. A number below limit means that there are
 	// no more. An error changes nothing.
