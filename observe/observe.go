@@ -64,7 +64,7 @@ type Decision struct {
 	// Code is the code of a rejection, such as "invalid_token", and "" otherwise. It is the
 	// authn.Error.Code of the scheme: a scheme of your own must use constants.
 	Code string
-	// Duration is how long the decision took. It is reported right after its end.
+	// Duration is how long the decision took. The report comes right after the decision.
 	Duration time.Duration
 	// Stored reports that the decision waited for a store that has a sink. It is false for answers
 	// of a cache, and for schemes that need no store.

@@ -35,7 +35,7 @@ func SubjectIn(space, id string) string {
 }
 
 // BelongsTo reports whether subject is in space. Every subject is in the space "", because a store
-// without a space is never used together with another one.
+// without a space is never used together with another store.
 func BelongsTo(space, subject string) bool {
 	return space == "" ||
 		len(subject) > len(space)+1 && subject[len(space)] == ':' && subject[:len(space)] == space

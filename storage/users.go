@@ -171,8 +171,8 @@ type Permissions interface {
 	SetGroupPermissions(ctx context.Context, group string, perms []string) error
 }
 
-// PermissionChecker is a store that caches permissions and can find one without copying the list.
-// It is optional; package cached implements it.
+// PermissionChecker is a store that caches permissions and can find a permission without copying
+// the list. It is optional; package cached implements it.
 type PermissionChecker interface {
 	// SubjectHasPermission reports whether SubjectPermissions of subject contains name or "*".
 	SubjectHasPermission(ctx context.Context, subject, name string) (bool, error)

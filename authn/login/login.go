@@ -43,8 +43,8 @@ func (o Options) fields() []Field {
 	return []Field{name, password}
 }
 
-// Begin issues the credentials of a login whose password was verified. more contains the values of
-// Config.Fields. It returns the members of the response, in their order.
+// Begin issues the credentials of a login whose password was verified. The argument more contains
+// the values of Config.Fields. It returns the members of the response, in their order.
 //
 // Errors:
 //   - [storage.ErrStale]: the account was disabled, or its password was changed, after the password

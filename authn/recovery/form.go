@@ -24,7 +24,7 @@ type FormOptions struct {
 	Login, Request string
 	// NameLabel is the label of the field "address" if people type something else than an e-mail
 	// address, such as "Username". "" means "E-mail address", and the browser then checks that the
-	// value looks like one.
+	// value looks like an e-mail address.
 	NameLabel string
 	// Render writes a page after status and headers were set. The page is sent after Render
 	// returns. If it panics, the response is 500. At StepDone, the password has been changed before

@@ -17,7 +17,7 @@ type Bucket struct {
 	Key   Key
 	Rates []Rate
 	// Shared is true for the few buckets that all callers share. A store that drops counts never
-	// drops theirs.
+	// drops the counts of shared buckets.
 	Shared bool
 }
 

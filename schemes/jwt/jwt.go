@@ -62,10 +62,10 @@ type Options struct {
 	// (cached.DenySet). A service that verifies tokens only with the published keys accepts a
 	// revoked token until it expires. With a deny set, AccessTTL is at most its Lifetime.
 	//
-	// A revoked token of an earlier AccessTTL of up to an hour stays revoked after you set less. If
-	// AccessTTL was more than an hour, use a deny set, which remembers it. Otherwise an access
-	// token that a client revokes soon after the change, with its refresh token, can become valid
-	// again until it expires.
+	// If you lower AccessTTL, a revoked token with the earlier lifetime stays revoked if that
+	// lifetime was at most an hour. If AccessTTL was more than an hour, use a deny set, which
+	// remembers it. Otherwise an access token that a client revokes soon after the change, with its
+	// refresh token, can become valid again until it expires.
 	AccessTTL time.Duration
 	// RefreshTTL is the lifetime of an unused refresh token, at least one second. 0 means 24 hours.
 	RefreshTTL time.Duration

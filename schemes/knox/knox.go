@@ -41,7 +41,7 @@ type Store interface {
 }
 
 // Options configure a [Scheme]. A nil *Options means all defaults. The lifetimes apply only to new
-// tokens, because each token stores its own.
+// tokens, because each token stores its own lifetimes.
 type Options struct {
 	// Keywords are the authentication schemes in Authorization under which tokens are accepted;
 	// empty means Knox, Token and Bearer. The challenge names the first. Credentials in another

@@ -114,8 +114,9 @@ func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
 	return v, err
 }
 
-// EndCurrent deletes the session of the request, of any user, and the session's cookie. Before the
-// call, check where the request comes from. A request without a session is not an error.
+// EndCurrent deletes the session of the request and its cookie, even if the session belongs to
+// another user. Before the call, check where the request comes from. A request without a session is
+// not an error.
 //
 // After an error, the session may still be valid, so tell the user that the logout failed. An
 // [*authn.Error] with status 401 means that the request has several session cookies, and it is

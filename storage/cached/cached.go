@@ -145,8 +145,8 @@ type Options struct {
 // other lookups already query the store (Options.BlindLookups). Schemes respond with 503.
 var ErrBlind = errors.New("cached: too many lookups without a lease")
 
-// ErrTooManyUnknown means that too many digests were unknown in this second. The Store then looks
-// up no digest that is not cached. Schemes respond with 503.
+// ErrTooManyUnknown means that too many digests were unknown in this second. The Store then answers
+// only from the cache. Schemes respond with 503.
 var ErrTooManyUnknown = errors.New("cached: too many unknown credentials per second")
 
 // base is an alias for embedding. Methods that Store does not override are those of the underlying

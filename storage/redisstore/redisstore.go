@@ -30,8 +30,8 @@ import (
 
 // Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
-	// Prefix begins every key, so that several applications can share a Redis. It consists of at
-	// most 64 letters, digits and the characters : _ - and . "" means "vestibule:".
+	// Prefix begins every key, so that several applications can share a Redis. It has at most 64
+	// characters: letters, digits, and the characters ":", "_", "-" and ".". "" means "vestibule:".
 	Prefix string
 	// Timeout is the longest time that a call waits for Redis. 0 means 250 ms; the range is 1 ms to
 	// 10 s.
