@@ -53,8 +53,8 @@ type TokenStatus struct {
 // Blocklist stores access tokens that are rejected before they expire. Without it, signed access
 // tokens are verified without a store.
 type Blocklist interface {
-	// Block blocks keys until a time, and ignores zero keys. A key that is already blocked until a
-	// later time stays blocked until then.
+	// Block blocks keys until a time, and ignores zero keys. It never shortens the time of a key
+	// that is already blocked.
 	Block(ctx context.Context, until time.Time, keys ...BlockKey) error
 	// TokenStatusOf reports whether one of the keys is blocked, and returns the subject's epoch (0
 	// for an unknown subject), in one round trip. An entry counts until Prune removes it.

@@ -123,10 +123,10 @@ type DeviceGrants interface {
 
 // Attempts counts attempts of operations with a limit.
 type Attempts interface {
-	// CountAttempt increments the counter name and returns its value and end. If the counter does
-	// not exist or has ended, a new one begins at 1 and ends at the given time. A counter that ends
-	// more than ClockSkew later than the given time is also replaced, because a clock that was
-	// ahead created it.
+	// CountAttempt increments the counter with that name, and returns the counter's value and end.
+	// If the counter does not exist or has ended, a new one begins at 1 and ends at the given time.
+	// A counter that ends more than ClockSkew later than the given time is also replaced, because a
+	// clock that was ahead created it.
 	CountAttempt(ctx context.Context, name MAC, now, until time.Time) (n int, ends time.Time, err error)
 	// ForgiveAttempt decrements the counter, if it is above 0.
 	ForgiveAttempt(ctx context.Context, name MAC) error

@@ -153,8 +153,8 @@ type Families interface {
 	// caller checks whether the token has expired. Errors change nothing:
 	//
 	//   - ErrNotFound: there is no such token.
-	//   - ErrStale: the family was revoked, its epoch is not the subject's, or the subject is
-	//     absent or disabled.
+	//   - ErrStale: the family was revoked, the subject is absent or disabled, or the epochs of the
+	//     family and the subject differ.
 	//   - ErrConflict: the token was already claimed, or the successor's digest
 	//     exists already.
 	//   - ErrLimit: the family has already had the maximum number of exchanges (MaxExchanges) for

@@ -58,10 +58,10 @@ type IssuedToken struct {
 // it for Options.DenySet.
 type Revocations interface {
 	// RecordTokenLifetime records that access tokens with that lifetime are being issued. The
-	// record counts until tokens of that lifetime have expired, and [RevocationMargin] longer. The
-	// result of a call only becomes shorter after that time. Call it while tokens are issued, at
-	// least once a minute. While a lifetime is recorded, Block and EndFamily block for at least
-	// that long, because a token of another process may live longer than the caller knows.
+	// record counts until tokens of that lifetime have expired, and [RevocationMargin] longer.
+	// Until then, no call returns a shorter lifetime. Call it while tokens are issued, at least
+	// once a minute. While a lifetime is recorded, Block and EndFamily block for at least that
+	// long, because a token of another process may live longer than the caller knows.
 	//
 	// It returns ErrInvalid if lifetime is below a second or above [MaxTokenLifetime].
 	RecordTokenLifetime(ctx context.Context, lifetime time.Duration) (TokenLifetimes, error)

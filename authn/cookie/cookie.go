@@ -50,7 +50,7 @@ type Scheme struct {
 // Authorization.
 //
 // Over https the cookie is called "__Host-" + name, so no other host of the domain can set it. With
-// csrf.Loopback it is called name. The other name is never read.
+// csrf.Loopback the name has no prefix. The other name is never read.
 //
 // To accept both the header and the cookie, put both schemes into the chain:
 //
