@@ -16,8 +16,8 @@ type TLSOptions struct {
 	// AllowLoopback allows plain HTTP on one machine, for development. The server's own address and
 	// the Host must be loopback, and the request must not have a forwarding header of a proxy.
 	AllowLoopback bool
-	// Headers are further headers that contain credentials, such as "X-Api-Key". List each one that
-	// your own schemes read.
+	// Headers are further headers that contain credentials, such as "X-Api-Key". List each header
+	// that your own schemes read.
 	Headers []string
 	// MaxAge is the max-age of Strict-Transport-Security. 0 means one year. A negative value means
 	// that the header is not sent.

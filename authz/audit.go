@@ -97,10 +97,11 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 	return r, err
 }
 
-// Audit returns the routes of any router and reports routes that are not protected. routes yields
-// each pattern with its handler; most routers have a walk function that provides them. The argument
-// in holds the handlers in front of the router, outermost first. Pass the handler that you give to
-// the server, so that Audit finds a middleware or [RequirePlainPath] around the whole router.
+// Audit returns the routes of any router and reports routes that are not protected. The argument
+// routes yields each pattern with its handler; most routers have a walk function that provides
+// them. The argument in holds the handlers in front of the router, outermost first. Pass the
+// handler that you give to the server, so that Audit finds a middleware or [RequirePlainPath]
+// around the whole router.
 //
 // The error names every route that
 //   - has no guard and is not wrapped with Middleware.Public

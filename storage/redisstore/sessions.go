@@ -32,8 +32,8 @@ type Base interface {
 //     it. A Redis that fails over or is restored from a backup cannot bring a session back.
 //   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]).
 //     This happens after FLUSHALL, and after a failover that lost a login of the last second. The
-//     next use of the session deletes its row, so the session stays logged out even if its content
-//     comes back.
+//     next use deletes the row of the session, so it stays logged out even if the content comes
+//     back.
 //   - Redis can return to older content. So data MUST NOT contain anything that a permission
 //     depends on, such as a completed second factor: old content would bring it back. AuthTime and
 //     the user are in the database.
@@ -43,10 +43,9 @@ type Base interface {
 // replicas change the data without a message. With a cache, authentication costs one call to Redis.
 //
 // LastSeen and Expires in the database are usually from the login. A use is recorded there only if
-// the row would otherwise be pruned too early. So do not read them from the table. The content of
-// an ended session can remain in Redis until its idle expiry. This happens if the session ended
-// together with others, for example by a new password, or while Redis did not answer. Nothing can
-// read it through this store.
+// the row would otherwise be pruned too early. So do not read them from the table. If a new
+// password ends several sessions, or a session ends while Redis does not answer, the content
+// remains in Redis until its idle expiry. Nothing can read it through this store.
 //
 // Redis takes no part in transactions of the database. A rollback does not undo saved data.
 //
