@@ -39,7 +39,8 @@ type Renewer interface {
 // not change.
 //
 // A scheme that reads "Cookie" and not "Authorization" is ambient, which means that an explicit
-// Authorization header takes precedence over its cookies. A scheme that reads both declares both.
+// Authorization header takes precedence over its cookies. A scheme that reads both headers declares
+// both.
 //
 // A decorator is called for every request unless it implements HeaderReader itself. If neither a
 // scheme nor the scheme that it decorates (Unwrap) declares its headers:
@@ -53,7 +54,7 @@ type HeaderReader interface {
 // Ambient is an [Authenticator] whose credentials a browser or a proxy adds to the request, such as
 // a cookie or a header of the proxy. The code that makes the request does not set them. If Ambient
 // returns true and the scheme does not declare that it reads Authorization, the chain calls the
-// scheme after those that read Authorization. The reason is that explicit credentials take
+// scheme after the schemes that read Authorization. The reason is that explicit credentials take
 // precedence.
 //
 // A scheme that declares "Cookie" (see [HeaderReader]) does not need this method. A scheme that
@@ -80,8 +81,8 @@ type Namer interface {
 type CredentialFormat struct{ Keyword, Format, Prefix string }
 
 // AnyFormat is the Format of a scheme that accepts every remaining credential of a keyword. In the
-// chain it must come after the other schemes of that keyword, because they would never receive a
-// credential otherwise.
+// chain it must come after the other schemes of that keyword, because otherwise these schemes would
+// never receive a credential.
 const AnyFormat = "*"
 
 // JWTFormat returns the Format for JSON Web Tokens of an issuer for an audience. An empty audience
@@ -102,9 +103,9 @@ type FormatDeclarer interface {
 }
 
 // AbilityOf returns the authenticator as a T, if it implements the interface T. Otherwise it
-// searches the schemes that the authenticator decorates (a decorator has a method Unwrap()
-// Authenticator) and the members of a [Chain], and returns the first one that implements T. It
-// returns false if there is none.
+// searches the schemes that the authenticator decorates and the members of a [Chain], and returns
+// the first scheme that implements T. A decorator has a method Unwrap() Authenticator. It returns
+// false if there is none.
 func AbilityOf[T any](a Authenticator) (T, bool) {
 	for a != nil {
 		if t, ok := a.(T); ok {
@@ -155,9 +156,9 @@ func (l *Login) Store() any { return l.store }
 // store. Implement it yourself for another source of passwords, such as LDAP.
 //
 // A wrong password, an unknown name and a disabled account MUST return the same [*Error] with
-// status 401, and take the same time as far as possible. Otherwise an attacker can find out which
-// accounts exist. Too many attempts return an [*Error] with status 429. Any other error means that
-// the password could not be checked.
+// status 401, and take about the same time. Otherwise an attacker can find out which accounts
+// exist. Too many attempts return an [*Error] with status 429. Any other error means that the
+// password could not be checked.
 type PasswordChecker interface {
 	CheckPassword(r *http.Request, name, password string) (Login, error)
 }
@@ -191,9 +192,9 @@ type LoginAttempt interface {
 type AccountAttempt interface {
 	LoginAttempt
 	// Account passes the account of the attempt to the limiter: its immutable ID and its epoch, or
-	// "" and 0 if the account does not exist. It returns an [*Error] with status 429 if the caller
-	// was known only at an earlier epoch and the limits for unknown callers reject the attempt. The
-	// attempt has then ended.
+	// "" and 0 if the account does not exist. If the caller was known only at an earlier epoch, the
+	// limits for unknown callers apply. If they reject the attempt, Account returns an [*Error]
+	// with status 429. The attempt has then ended.
 	Account(ctx context.Context, subject string, epoch int64) error
 	// Known reports whether the attempt was counted as an attempt of a known caller.
 	Known() bool
@@ -220,7 +221,8 @@ type Recaller interface {
 	//
 	// Call the function known after you loaded an account. It reports whether the caller is known
 	// at that account. account has the form that Reserve requires; subject and epoch have the form
-	// that AccountAttempt.Account requires. known can be called after the request has ended.
+	// that AccountAttempt.Account requires. The function known can be called after the request has
+	// ended.
 	Recall(r *http.Request) (known func(ctx context.Context, account, subject string, epoch int64) bool, err error)
 }
 

@@ -10,8 +10,8 @@ import (
 // request. Such a page can make any visitor send any number of requests. Use it to count these
 // requests separately, so that the page cannot use up the rate limits of its visitors.
 //
-// It returns false for requests that need a preflight request (Fetch standard, section 4.8): those
-// with a DPoP header, and those with an Authorization header. Basic, Digest, Negotiate and NTLM are
+// It returns false for requests that need a preflight request (Fetch standard, section 4.8):
+// requests with a DPoP header or an Authorization header. Basic, Digest, Negotiate and NTLM are
 // exceptions, because browsers send these automatically.
 //
 // The function reads Sec-Fetch-Site. If that is absent, as with plain HTTP, it compares Origin with

@@ -23,7 +23,7 @@ import (
 // Send only Status, Code and Detail to the client. The cause is private. If Authenticate returns an
 // error, the context is anonymous.
 //
-// Build r for the call: set Method (an unsafe one, unless the call changes nothing), URL, Host,
+// Build r for the call: set Method (an unsafe method if the call changes something), URL, Host,
 // RemoteAddr, the credentials in Header, and the context of the call. Pass on only Authorization: a
 // cookie, or a header that a proxy adds, does not belong in a transport that no browser uses. A
 // scheme can read the body but has no response to write to, so a session cookie is not renewed.

@@ -15,9 +15,9 @@ import (
 // credentials, or returns another error. A Chain is an [Authenticator] and can contain other
 // chains. With an empty chain, every request is anonymous.
 //
-// If the request has an Authorization header, members that read cookies or are [Ambient], and do
-// not read that header, are called after the others. Explicit credentials take precedence over
-// ambient credentials, even if they are invalid.
+// If the request has an Authorization header, ambient members are called last. A member is ambient
+// if it implements [Ambient], or if it reads cookies and not this header. Explicit credentials take
+// precedence over ambient credentials, even if they are invalid.
 //
 // A member declares what it reads with [HeaderReader] or [Ambient], directly or through Unwrap. If
 // the request has an Authorization header, a member without a declaration is first called without

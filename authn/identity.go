@@ -15,8 +15,8 @@
 // The package imports only the standard library.
 //
 // It is larger than other packages of this module, because its parts depend on each other: the
-// chain, the middleware, the table of kept identities and the responses. All of them must keep the
-// four results apart, and they share the state of a request, which no handler can reach.
+// chain, the middleware, the table of kept identities and the responses. All parts must keep the
+// four results apart. They share the state of a request, which no handler can reach.
 package authn
 
 import (

@@ -24,8 +24,8 @@ type Keeper interface {
 	//
 	// The text MUST contain every part of the request on which the result of Authenticate depends,
 	// each with its length. For example, if a tenant header selects the account, two requests with
-	// different tenant headers must have different texts. Check the parts that can change while the
-	// credentials stay the same, such as the method, TLS or an address, in Keep.Check.
+	// different tenant headers must have different texts. In Keep.Check, check the parts that can
+	// change while the credentials stay the same, such as the method, TLS or an address.
 	//
 	// guessable reports whether a person chose the credentials, such as a password. If it is true,
 	// the text is hashed together with a key of this process and the client address. The identity
@@ -36,7 +36,7 @@ type Keeper interface {
 // Lease reports whether the result of a store can be reused. storage.Lease implements it.
 type Lease interface {
 	// Valid reports whether the store would return the same result for a request with the context
-	// ctx. It must be fast, and must return false as soon as the credentials are revoked.
+	// ctx. It must be fast. When the credentials are revoked, it must return false immediately.
 	Valid(ctx context.Context) bool
 }
 
@@ -82,9 +82,9 @@ type mark[By any] struct {
 	keep Keep
 }
 
-// Kept returns id with a mark that allows the middleware to keep it. by is the Authenticator that
-// returns id. It must be a [Keeper] and comparable. If another Authenticator returns id, the
-// identity is not kept, because that Authenticator may have changed it.
+// Kept returns id with a mark that allows the middleware to keep it. The argument by is the
+// Authenticator that returns id. It must be a [Keeper] and comparable. If another Authenticator
+// returns id, the identity is not kept, because that Authenticator may have changed it.
 //
 // The middleware copies the lists of id, and copies User and Credential with CloneUser and
 // CloneCredential (see [Identity]). If User or Credential has another type that contains pointers,
@@ -98,7 +98,7 @@ func (id Identity) Kept(by Authenticator, k Keep) Identity {
 }
 
 // Kept returns l with a mark that allows a scheme to keep the identity that it creates from l; see
-// [Login.KeepOf]. by is the checker that returns l.
+// [Login.KeepOf]. The argument by is the checker that returns l.
 func (l Login) Kept(by PasswordChecker, k Keep) Login {
 	l.mark = nil
 	if k.Lease != nil {
@@ -107,8 +107,8 @@ func (l Login) Kept(by PasswordChecker, k Keep) Login {
 	return l
 }
 
-// KeepOf returns how long the login can be reused. It returns false if the checker by did not mark
-// the login. The reason is that a checker that decorates another one can change the login from
+// KeepOf returns how long the login can be reused. It returns false if the given checker did not
+// mark the login. The reason is that a checker that decorates another one can change the login from
 // request to request.
 func (l Login) KeepOf(by PasswordChecker) (Keep, bool) {
 	if l.mark == nil || !same.Value(l.mark.by, by) {

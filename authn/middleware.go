@@ -62,10 +62,10 @@ type Options struct {
 	Trace bool
 	// Clock returns the time for measuring durations. nil means the monotonic clock of the process.
 	Clock func() time.Time
-	// Edited is for tests. If it is set, the middleware checks after each handler that the values
-	// that requests with the same credentials share are unmodified. It calls Edited with "User" or
-	// "Credential" if a handler modified what this field of its Identity points to. The change may
-	// have been made by an earlier request. The comparison is slow.
+	// Edited is for tests. Requests with the same credentials share values. If Edited is set, the
+	// middleware checks after each handler that these values have not changed. It calls Edited with
+	// "User" or "Credential" if a handler modified the value to which this field of its Identity
+	// points. The change may have been made by an earlier request. The comparison is slow.
 	Edited func(r *http.Request, field string)
 }
 

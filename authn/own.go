@@ -60,8 +60,8 @@ type OwnCredential struct {
 	text  string
 }
 
-// Accepted reports that the credential is valid. id is the identity that it belongs to, and issued
-// are the new credentials that the response contains in its place. They are checked even while
+// Accepted reports that the credential is valid. id is the identity of the credential. The argument
+// issued holds the new credentials that replace it in the response. They are checked even while
 // other credentials from the client address are blocked.
 func (o *OwnCredential) Accepted(id Identity, issued ...string) {
 	if o == nil {
@@ -87,8 +87,9 @@ func (o *OwnCredential) accepted(id Identity, text string) {
 // identifies no user, such as a visitor's session. It then sets id.Client to a text that identifies
 // the credential.
 //
-// together are credentials that later requests contain together, such as two cookies, in the order
-// of the chain. For credentials that requests contain separately, call Issued once for each.
+// The argument together holds credentials that later requests contain together, such as two
+// cookies, in the order of the chain. For credentials that requests contain separately, call Issued
+// once for each.
 func Issued(r *http.Request, id Identity, together ...string) {
 	if len(together) == 0 {
 		return
@@ -98,7 +99,7 @@ func Issued(r *http.Request, id Identity, together ...string) {
 	}
 }
 
-// WantsIssued reports whether [Issued] has an effect for r. It has one if a limit of rejected
+// WantsIssued reports whether [Issued] has an effect for r. It has an effect if a limit of rejected
 // credentials applies ([Options.Refusals]). Call it to avoid computing the arguments of Issued for
 // nothing.
 func WantsIssued(r *http.Request) bool { return issuedTo(r) != nil }

@@ -33,8 +33,8 @@ import (
 //
 // login is the path of the login page on the same origin. The redirect passes the path and query of
 // the requested page as the parameter "next", unless they are longer than 8 KiB. The login page
-// must check this parameter (see session.SafeNext). If login is "", anonymous visitors get a 401,
-// and an unsafe request with an expired session is redirected to its own URL with GET.
+// must check this parameter (see session.SafeNext). If login is "", anonymous visitors get a 401.
+// An unsafe request with an expired session is then redirected to its own URL with GET.
 //
 // Middleware.Handler finds the declaration through handlers with a method Unwrap() http.Handler. If
 // another middleware hides h, the list above does not apply, and errors are answered as on any
@@ -51,10 +51,10 @@ func Page(login string, h http.Handler) http.Handler {
 // the [*Error] that the Authenticator returns can implement Lapser. Page then finds it even if a
 // decorator without Unwrap returns that error.
 type Lapser interface {
-	// Lapsed reports whether err means that the store definitely does not accept the credentials,
-	// because they are unknown, expired or revoked, or because the account is disabled. err is the
-	// error that Authenticate returned for r. Lapsed returns false for an error of the store, for a
-	// request with several credentials, and in case of doubt.
+	// Lapsed reports whether err means that the store definitely rejects the credentials: they are
+	// unknown, expired or revoked, or the account is disabled. err is the error that Authenticate
+	// returned for r. Lapsed returns false for an error of the store, for a request with several
+	// credentials, and in case of doubt.
 	//
 	// If r is not safe and may come from another site, Lapsed returns the [*Error] that rejects it.
 	// The cookies of err delete the credentials from the browser.

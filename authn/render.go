@@ -7,9 +7,9 @@ import (
 	"runtime/debug"
 )
 
-// Render calls write, an application's function that writes a response, and sends the response
-// after write returned. Use it in your own schemes for hooks that write pages. name is the name of
-// the option in error texts, such as "session.FormOptions.Render".
+// Render calls the application's function write, which writes a response, and sends the response
+// after write has returned. Use it in your own schemes for hooks that write pages. name is the name
+// of the option in error texts, such as "session.FormOptions.Render".
 //
 // If write panics, nothing is sent. Render then returns an error that [Respond] answers with 500.
 // Its text does not contain the value of the panic, which may hold a secret. A panic with

@@ -11,6 +11,6 @@ func WithSubrequest(ctx context.Context) context.Context {
 }
 
 // IsSubrequest reports whether ctx comes from [WithSubrequest]. A scheme MUST NOT exchange a
-// one-time credential for such a request: the gateway drops the cookie that replaces it, so its
-// next use would look like theft.
+// one-time credential for such a request. The gateway drops the new cookie, so the client would
+// send the old credential again, which would look like theft.
 func IsSubrequest(ctx context.Context) bool { return ctx.Value(subrequestKey{}) != nil }

@@ -14,11 +14,10 @@ type TLSOptions struct {
 	// Proxies are trusted to report that the client uses HTTPS.
 	Proxies TrustedProxies
 	// AllowLoopback allows plain HTTP on one machine, for development. The server's own address and
-	// the Host must be loopback, and the request must not have a forwarding header, which would
-	// come from a proxy.
+	// the Host must be loopback, and the request must not have a forwarding header of a proxy.
 	AllowLoopback bool
-	// Headers are further headers that contain credentials, such as "X-Api-Key". List each one that
-	// your own schemes read.
+	// Headers are further headers that contain credentials, such as "X-Api-Key". List each header
+	// that your own schemes read.
 	Headers []string
 	// MaxAge is the max-age of Strict-Transport-Security. 0 means one year. A negative value means
 	// that the header is not sent.
@@ -82,8 +81,8 @@ func mayCarrySecret(r *http.Request, secret []string) bool {
 
 // OnLoopback reports whether r stays on this machine. For this, the server must listen on a
 // loopback address, the Host must be 127.0.0.1, [::1] or localhost, and there must be no Forwarded
-// or X-Forwarded-* header. It returns false on a Unix socket, because a proxy in front of one sends
-// "localhost" by default.
+// or X-Forwarded-* header. It returns false on a Unix socket, because a proxy in front of such a
+// socket sends "localhost" by default.
 func OnLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {

@@ -97,25 +97,26 @@ func describe(pattern string, handlers ...http.Handler) (Route, error) {
 	return r, err
 }
 
-// Audit returns the routes of any router and reports routes that are not protected. routes yields
-// each pattern with its handler; most routers have a walk function that provides them. in are the
-// handlers in front of the router, outermost first. Pass the handler that you give to the server,
-// so that Audit finds a middleware or [RequirePlainPath] around the whole router.
+// Audit returns the routes of any router and reports routes that are not protected. The argument
+// routes yields each pattern with its handler; most routers have a walk function that provides
+// them. The argument in holds the handlers in front of the router, outermost first. Pass the
+// handler that you give to the server, so that Audit finds a middleware or [RequirePlainPath]
+// around the whole router.
 //
 // The error names every route that
 //   - has no guard and is not wrapped with Middleware.Public
 //   - has a guard without a middleware in front of it, so every caller is anonymous
 //   - has a ViaScheme with a name that no scheme of its middleware has
-//   - is behind none of Mux, RequirePlainPath and InsecureAllowAnyPath
+//   - is not behind Mux, RequirePlainPath or InsecureAllowAnyPath
 //
 // Call Audit in a test and fail on its error, so that an unprotected route cannot be added.
 // Route.NoScope marks the routes that scope-limited identities reach; [CheckScopes] turns it into
 // an error.
 //
 // Audit unwraps handlers that have a method Unwrap() http.Handler. If third-party middleware
-// between guard and router has none, put the guard outside of it. Audit trusts Unwrap: if it
-// returns a handler that ServeHTTP does not call, Audit misses an open route. Test each of your own
-// wrappers with an anonymous request.
+// between guard and router has no such method, put the guard outside of this middleware. Audit
+// trusts Unwrap: if it returns a handler that ServeHTTP does not call, Audit misses an open route.
+// Test each of your own wrappers with an anonymous request.
 func Audit(routes iter.Seq2[string, http.Handler], in ...http.Handler) ([]Route, error) {
 	var all []Route
 	var errs []error

@@ -1,4 +1,4 @@
-// Package authz decides what a caller may do, with permissions like those of Django REST Framework.
+// Package authz decides what a caller may do, with permissions as in Django REST Framework.
 //
 // A [Permission] decides about an [Access]. It consists of a request, the identity that makes the
 // request and, once it is loaded, the object of the request. Combine permissions with [And], [Or]
@@ -6,8 +6,8 @@
 // [Guard] from [Require] in front of a handler of any router.
 //
 // Django REST Framework has two methods, one for the request and one for the object. Here one
-// method serves both. It returns Unknown if the decision depends on an object that is not loaded
-// yet, so one expression works at both levels; see [HandleObject].
+// method serves both. A permission returns Unknown if the decision depends on an object that is not
+// loaded yet. So one expression works for the request and for the object; see [HandleObject].
 //
 // The package imports only the standard library and package authn.
 package authz

@@ -26,8 +26,8 @@ func Require(ps ...Permission) Guard {
 }
 
 // Hide returns a guard that responds with 404 instead of 401 or 403 if the caller may not read the
-// object. So the object looks as if it does not exist. read is the permission to read an object.
-// Hide panics if read is nil.
+// object. So the object looks as if it does not exist. The argument read is the permission to read
+// an object. Hide panics if read is nil.
 func (g Guard) Hide(read Permission) Guard {
 	g.read = checked("Hide", []Permission{read})[0]
 	return g

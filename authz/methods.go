@@ -12,7 +12,7 @@ import (
 
 // Upgrade is the key in [ByMethod] for requests that switch to another protocol, such as WebSocket.
 // They use GET (RFC 6455, section 4.1) or the extended CONNECT of RFC 8441, and afterwards the
-// caller can write as well as read. It is not an HTTP method and cannot appear in a request line.
+// caller can read and write. It is not an HTTP method and cannot appear in a request line.
 const Upgrade = "(upgrade)"
 
 // ByMethod returns a permission that evaluates a different permission for each HTTP method.

@@ -49,7 +49,7 @@ func (m *Mux) With(auth *authn.Middleware) *Mux {
 }
 
 // RequireScopes makes the mux panic for each route that a scope-limited identity can reach without
-// a scope (Route.NoScope), whether the route is registered before or after the call. The panic
+// a scope (Route.NoScope). The order of this call and the registrations does not matter. The panic
 // names the route. RequireScopes returns m.
 //
 // Call it if a scheme of the chain accepts tokens of OAuth2 clients or tokens limited to scopes.

@@ -42,8 +42,8 @@ func checkPath(r *http.Request, parameters bool) error {
 	return nil
 }
 
-// RequirePlainPath returns a handler that answers requests that [CheckPath] refuses with 400, and
-// calls next for all others. It empties URL.RawPath, so that routers match the decoded path that
+// RequirePlainPath returns a handler that calls next for requests that [CheckPath] accepts, and
+// answers all others with 400. It empties URL.RawPath, so that routers match the decoded path that
 // handlers read. RequestURI still has the path as sent. Put it around the whole router, because a
 // router reads the path before it calls a handler. If next is wrapped with [AllowPathParameters],
 // paths with a semicolon pass.

@@ -70,9 +70,9 @@ func (p *hasScope) String() string { return "HasScope(" + strings.Join(p.scopes,
 // allows callers that another scheme authenticated. Both deny anonymous callers. ViaScheme panics
 // if there is no name.
 //
-// A misspelled name would make Not(ViaScheme(name)) allow everyone. So [Mux] panics when a route is
-// registered whose middleware has no scheme of that name, and [Audit] reports the route. They cannot
-// check a middleware with a scheme that is not an authn.Namer.
+// A misspelled name would make Not(ViaScheme(name)) allow everyone. So if the middleware of a route
+// has no scheme of that name, [Mux] panics at the registration, and [Audit] reports the route. They
+// cannot check a middleware with a scheme that is not an authn.Namer.
 func ViaScheme(names ...string) Permission {
 	if len(names) == 0 {
 		panic("authz: ViaScheme: no scheme (at least one is required)")
@@ -118,8 +118,8 @@ func strangeScheme(guards []Permission, schemes []string) (name string) {
 //
 // Inside ScopeGrants, HasPerm and HasRole call other methods of Identity.User: HasPermByScope, with
 // the signature of HasPerm, and RolesByScope() []string. A *storage.Account has both. If an account
-// lacks these methods, or its type embeds a type that has them (see storage.Itself), HasPerm and
-// HasRole deny, and so do Not(HasPerm(…)) and Not(HasRole(…)).
+// lacks these methods, or its type embeds a type that has them (see storage.Itself), HasPerm,
+// HasRole, Not(HasPerm(…)) and Not(HasRole(…)) all deny.
 //
 // ScopeGrants panics if the scope is invalid (RFC 6749, section 3.3) or p is nil.
 func ScopeGrants(scope string, p Permission) Permission {

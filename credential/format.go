@@ -131,7 +131,7 @@ func (f Format) Claim(keyword string) authn.CredentialFormat {
 }
 
 // IsToken reports whether text is a valid token with any prefix. Use it to distinguish the tokens
-// of this module from those of other issuers.
+// of this module from the tokens of other issuers.
 func IsToken(text string) bool {
 	n := len(text) - checkLen - bodyLen - 1
 	return n > 0 && CheckPrefix(text[:n]) == nil && Format{text[:n]}.Valid(text)

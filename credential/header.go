@@ -53,8 +53,8 @@ type Header struct {
 // NewHeader returns a Header for tokens in Authorization with one of the keywords. The challenge
 // contains the first keyword. If that is "Bearer", the challenge follows RFC 6750. opts can be nil.
 //
-// It returns an error if there is no keyword, if a keyword is invalid or occurs twice, if shape is
-// nil, or if the realm is invalid.
+// It returns an error if there is no keyword, or if a keyword is invalid or occurs twice. It also
+// returns an error if shape is nil or the realm is invalid.
 func NewHeader(keywords []string, shape Shape, opts *HeaderOptions) (*Header, error) {
 	if len(keywords) == 0 {
 		return nil, errors.New("credential: NewHeader: no keyword (at least one)")

@@ -16,17 +16,17 @@ const (
 	surplusTimeout = 5 * time.Second
 )
 
-// EndSurplus revokes credentials of a subject, such as sessions or tokens, until no more than the
-// number most remain. Call it after a login. An error does not undo the login, and the next call
-// revokes the credentials that remained. If most is [NoLimit], it does nothing.
+// EndSurplus revokes credentials of a subject, such as sessions or tokens, until their number is at
+// most the argument most. Call it after a login. An error does not undo the login, and the next
+// call revokes the credentials that remained. If most is [NoLimit], it does nothing.
 //
 // The functions:
-//   - count returns the number of the subject's credentials, or a larger number. list is called
-//     only if the count is above most. If count is nil, because the store cannot count, list is
-//     always called.
-//   - list returns up to limit credentials of the subject. Those to keep come first.
-//   - kept reports whether a credential must be neither counted nor revoked, such as the new one.
-//     EndSurplus leaves room for one such credential.
+//   - count returns the number of the subject's credentials, or a larger number. The function list
+//     is called only if the count is above most. If count is nil, because the store cannot count,
+//     list is always called.
+//   - list returns up to limit credentials of the subject. The credentials to keep come first.
+//   - kept reports whether a credential is exempt, such as the new one: it is not counted and not
+//     revoked. EndSurplus leaves room for one such credential.
 //   - end revokes one credential.
 //
 // EndSurplus takes at most 5 seconds, and continues if ctx is canceled. It returns the error of

@@ -18,8 +18,8 @@ type Registered struct {
 }
 
 // Registered returns the registered claims of the payload. It returns an [ErrInvalid] if a claim
-// has the wrong type, or if "iss", "sub" or "jti" is empty, longer than 255 bytes or holds a
-// control character.
+// has the wrong type. It does the same if "iss", "sub" or "jti" is empty, is longer than 255 bytes,
+// or holds a control character.
 func (c Claims) Registered() (r Registered, err error) {
 	for _, m := range c.members {
 		switch string(m.name) {

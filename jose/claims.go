@@ -17,9 +17,9 @@ type Claims struct {
 	members []member
 }
 
-// ParseClaims parses a JSON object as strictly as the payload of a token. It rejects duplicate
-// names and registered claim names in another case ("SUB"). Every error is an [ErrInvalid]. The
-// result refers to data, which must not be modified afterwards.
+// ParseClaims parses a JSON object by the strict rules for the payload of a token. It rejects
+// duplicate names and registered claim names in another case ("SUB"). Every error is an
+// [ErrInvalid]. The result refers to data, which must not be modified afterwards.
 func ParseClaims(data []byte) (Claims, error) {
 	members, err := scanObject(data, maxMembers)
 	if err != nil {

@@ -4,11 +4,11 @@
 //
 // Call [Verify] with a [KeySource] to verify a token, and [Checks.Check] to check its claims. A
 // [KeySet] holds fixed keys, a [ReloadingKeySet] loads them from a store, and a [RemoteKeySet]
-// fetches those of another issuer. The first two also sign.
+// fetches the keys of another issuer. The first two also sign.
 //
-// The signatures are computed by golang-jwt. Its parser is not used, because this package decodes
-// more strictly, so that two programs never read the same token in different ways. Before any claim
-// is used, it rejects
+// The signatures are computed by golang-jwt. Its parser is not used. This package decodes more
+// strictly, so that two programs never read the same token in different ways. Before any claim is
+// used, it rejects
 //   - a JSON name that occurs twice or in another case ("SUB")
 //   - data after the end of the JSON text
 //   - base64url text that is not in its canonical form

@@ -19,8 +19,9 @@ import (
 // [ParseOfferedJWKS].
 //
 // A key that names no algorithm is used for the one allowed algorithm that fits it. ParseJWKS skips
-// a key if several algorithms fit, if its type is not supported, if its "use" or "key_ops" excludes
-// verification, or if it has no ID. Names are case-sensitive, and private members are ignored.
+// a key without an ID, and a key whose "use" or "key_ops" excludes verification. It also skips a
+// key if its type is not supported, or if several algorithms fit. Names are case-sensitive, and
+// private members are ignored.
 //
 // It returns an error if the set as a whole cannot be parsed, has more than 64 keys, or has a key
 // ID twice.
@@ -28,9 +29,9 @@ func ParseJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	return parseJWKS(data, known, "", allowed)
 }
 
-// ParseOfferedJWKS is [ParseJWKS] for keys that come with a request, such as those of a client that
-// registers itself (RFC 7591). The limits are stricter, because the sender of a key chooses the
-// cost of a verification:
+// ParseOfferedJWKS is [ParseJWKS] for keys that come with a request, such as the keys of a client
+// that registers itself (RFC 7591). The limits are stricter, because the sender of a key chooses
+// the cost of a verification:
 //   - RSA keys have 2048 to 4096 bits and the exponent 65537
 //   - EC keys are on P-256 or P-384, or on P-521 if allowed holds ES512
 //   - the set has at most 8 keys
@@ -42,7 +43,7 @@ func ParseOfferedJWKS(data []byte, allowed ...Algorithm) ([]*Key, error) {
 	return parseJWKS(data, offered, "", allowed)
 }
 
-// OfferedKey is [ParseOfferedJWKS] for keys with that ID only; it does not decode the others. An
+// OfferedKey is [ParseOfferedJWKS] for keys with that ID only; it does not decode other keys. An
 // empty ID means all keys. If allowed is empty, all algorithms except HMAC are allowed, including
 // ES512.
 func OfferedKey(data []byte, id string, allowed ...Algorithm) ([]*Key, error) {

@@ -45,8 +45,8 @@ type Key struct {
 	secret *secret
 }
 
-// NewSecret returns a key for HS256, HS384 or HS512. key must be random bytes, at least as many as
-// the hash has: 32, 48 or 64 (RFC 7518, section 3.2). Do not use a text that a person chose.
+// NewSecret returns a key for HS256, HS384 or HS512. key must be random bytes, at least 32, 48 or
+// 64: the size of the hash (RFC 7518, section 3.2). Do not use a text that a person chose.
 //
 // NewSecret returns an error for
 //   - bytes that begin or end with white space, such as a file with a line break

@@ -11,9 +11,9 @@ import (
 // ParsePEM parses a key in PEM: PRIVATE KEY (PKCS #8), RSA PRIVATE KEY or RSA PUBLIC KEY (PKCS #1),
 // EC PRIVATE KEY (SEC 1), or PUBLIC KEY (PKIX). A private key signs; a public key only verifies.
 //
-// It skips the EC PARAMETERS that OpenSSL writes before an EC key. It returns an error if there is
-// a second key or a certificate, because the choice would be ambiguous, and for a key with a
-// passphrase. The error never quotes the input.
+// It skips the EC PARAMETERS that OpenSSL writes before an EC key. It returns an error for a key
+// with a passphrase. It also returns an error if there is a second key or a certificate, because
+// the choice would be ambiguous. The error never quotes the input.
 func ParsePEM(id string, alg Algorithm, data []byte) (*Key, error) {
 	var found *pem.Block
 	for {

@@ -18,8 +18,8 @@ import (
 
 // RemoteOptions configure a [RemoteKeySet]. A nil *RemoteOptions means all defaults.
 type RemoteOptions struct {
-	// Algorithms are the accepted algorithms. Name those that the issuer uses. Nil accepts all
-	// except HMAC.
+	// Algorithms are the accepted algorithms. Name the algorithms that the issuer uses. Nil accepts
+	// all except HMAC.
 	Algorithms []Algorithm
 	// Client fetches the keys; nil means a default client. Its Timeout limits a fetch; 0 means 5
 	// seconds. NewRemoteKeySet copies the client, removes its cookie jar and lets it follow
@@ -138,8 +138,8 @@ func (r *RemoteKeySet) fetch(ctx context.Context) ([]*Key, error) {
 	return list, nil
 }
 
-// Keys implements [KeySource]. It returns an error if there are no usable keys, or if it does not
-// have the key with that ID and the last fetch failed.
+// Keys implements [KeySource]. It returns an error if there are no usable keys. It also returns an
+// error if the key with that ID is unknown and the last fetch failed.
 func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	list, err := find(func(missed bool) ([]*Key, error) {
 		list, _, err := r.loader.get(ctx, missed)
@@ -151,10 +151,10 @@ func (r *RemoteKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*
 	return list, err
 }
 
-// Generation returns a number that changes when different keys were fetched. Use it to cache
-// verified tokens: read it before the verification, and verify again when it differs. It neither
-// fetches nor waits. While there are no keys, or they are due to be fetched again, each call
-// returns a new number, so that the next verification fetches them.
+// Generation returns a number that changes when different keys were fetched. Use the number to
+// cache verified tokens: read it before the verification, and verify again after it has changed. It
+// neither fetches nor waits. While there are no keys, or they are due to be fetched again, each
+// call returns a new number, so that the next verification fetches them.
 func (r *RemoteKeySet) Generation() uint64 {
 	if _, version, ok := r.loader.peek(); ok {
 		return r.count.numberFor(version)

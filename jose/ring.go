@@ -68,8 +68,9 @@ func (r *KeySet) SigningAlgorithm() Algorithm { return r.keys[0].alg }
 // Sign returns a token of type typ, signed with the first key. claims is a JSON object. If typ is
 // empty, the token has no "typ", and only [Token.VerifyUntyped] accepts it.
 //
-// It returns an error if the key cannot sign, if typ is not printable ASCII, or if [Decode] would
-// reject the token because it is longer than [MaxToken] or its claims are not strict JSON.
+// It returns an error if the key cannot sign, or if typ is not printable ASCII. It also returns an
+// error for a token that [Decode] would reject: longer than [MaxToken], or with claims that are not
+// strict JSON.
 func (r *KeySet) Sign(_ context.Context, typ string, claims []byte) (string, error) {
 	return r.keys[0].token(typ, claims)
 }

@@ -64,8 +64,8 @@ type view struct {
 }
 
 // NewReloadingKeySet returns a key set that calls load on first use, when its keys are older than
-// MaxAge, and for an unknown key ID. load has 5 seconds, and only one call runs at a time. While
-// load fails and no loaded keys are usable, Keys, Sign and JWKS return its error.
+// MaxAge, and for an unknown key ID. A call of load has 5 seconds, and only one call runs at a
+// time. While load fails and no loaded keys are usable, Keys, Sign and JWKS return its error.
 //
 // It returns an error if load is nil or an option is negative.
 func NewReloadingKeySet(load func(context.Context) ([]TimedKey, error), opts *ReloadingOptions) (*ReloadingKeySet, error) {
@@ -176,8 +176,8 @@ func viewAt(all []TimedKey, now time.Time, most time.Duration) *view {
 	return v
 }
 
-// Keys implements [KeySource]. It returns an error if there are no usable keys, if the key cannot
-// be decrypted, or if the key is unknown and the last load failed.
+// Keys implements [KeySource]. It returns an error if there are no usable keys, or if the key
+// cannot be decrypted. It also returns an error if the key is unknown and the last load failed.
 func (r *ReloadingKeySet) Keys(ctx context.Context, kid string, alg Algorithm) ([]*Key, error) {
 	var lost []string
 	list, err := find(func(missed bool) ([]*Key, error) {
@@ -219,8 +219,8 @@ func find(get func(missed bool) ([]*Key, error), kid string, alg Algorithm) ([]*
 }
 
 // Sign returns a token of type typ, signed with the key that began to sign last. If that key was
-// removed and no other signs yet, the next key signs before its time. It returns an error if there
-// are no usable keys or none can sign, and in the cases of [KeySet.Sign].
+// removed and no other key signs yet, the next key signs before its time. It returns an error if no
+// usable key can sign. It also returns the errors of [KeySet.Sign].
 func (r *ReloadingKeySet) Sign(ctx context.Context, typ string, claims []byte) (string, error) {
 	v, err := r.now(ctx, false)
 	switch {
@@ -241,10 +241,10 @@ func (r *ReloadingKeySet) JWKS(ctx context.Context) ([]byte, error) {
 	return marshalJWKS(v.keys)
 }
 
-// Generation returns a number that changes when the set of verifying keys changes, as far as this
-// process has loaded it. Use it to cache verified tokens: read it before the verification, and
-// verify again when it differs. It neither loads nor waits. While there are no keys, or they are
-// due to be loaded again, each call returns a new number, so that the next verification loads them.
+// Generation returns a number that changes when this process has loaded another set of verifying
+// keys. Use it to cache verified tokens: read it before the verification, and verify again when it
+// differs. It neither loads nor waits. While there are no keys, or they are due to be loaded again,
+// each call returns a new number, so that the next verification loads them.
 func (r *ReloadingKeySet) Generation() uint64 {
 	now, at := r.clock(), r.loader.time.Now()
 	v := r.fresh(now, at)

@@ -40,7 +40,7 @@ func (k *Key) Seal(ring *keys.Ring, purpose string) (masterID string, sealed []b
 }
 
 // OpenSealed decrypts the result of [Key.Seal]. It returns an error if the master key is no longer
-// in the ring, or if ID, purpose or algorithm are not the same as when the key was sealed.
+// in the ring, or if ID, purpose or algorithm differ from the sealed key's.
 func OpenSealed(ring *keys.Ring, purpose, id string, alg Algorithm, masterID string, sealed []byte) (*Key, error) {
 	m, err := alg.method()
 	if err != nil {

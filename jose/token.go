@@ -13,9 +13,9 @@ import (
 // Header is the header of a token.
 type Header struct {
 	Algorithm Algorithm
-	// KeyID is "kid", or "".
+	// KeyID is "kid"; "" if it is absent.
 	KeyID string
-	// Type is "typ", without "application/", or "".
+	// Type is "typ" without "application/"; "" if it is absent.
 	Type string
 }
 
@@ -56,8 +56,8 @@ func Decode(token string) (*Token, error) {
 }
 
 // Verify decodes a token and verifies its signature with a key of src. The token's "typ" must be
-// one of types, compared without regard to case and without a leading "application/" (RFC 7515,
-// section 4.1.9).
+// one of the given types, compared without regard to case and without a leading "application/" (RFC
+// 7515, section 4.1.9).
 //
 // It does not check the registered claims; call [Checks.Check] next. It returns an [ErrInvalid] if
 // the token is rejected. Any other error comes from src and means that the token could not be

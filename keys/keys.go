@@ -1,8 +1,8 @@
 // Package keys holds the master key of an application and the keys derived from it.
 //
-// An application has one master key of 32 random bytes, or a [Ring] of several, newest first, while
-// one replaces another. All other keys are derived from it with HKDF-SHA-256 (RFC 5869) and a fixed
-// label for each [Purpose], so no key serves two purposes.
+// An application has one master key of 32 random bytes. During a rotation it has a [Ring] of
+// several, newest first. All other keys are derived from it with HKDF-SHA-256 (RFC 5869) and a
+// fixed label for each [Purpose], so no key serves two purposes.
 //
 // Load the ring at start with [Load] or [ParseHex], or with [Create] for a first start, and pass it
 // to the options of schemes and stores.

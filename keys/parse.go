@@ -36,7 +36,8 @@ func Parse(data []byte) (*Ring, error) {
 }
 
 // ParseHex is [Parse] for a text such as an environment variable. It accepts only hexadecimal
-// digits and not 32 raw bytes, which could be a password of 32 characters instead of a random key.
+// digits. It rejects 32 raw bytes, because they could be a password of 32 characters instead of a
+// random key.
 func ParseHex(text string) (*Ring, error) {
 	if len(text) == Size {
 		return nil, errors.New("keys: ParseHex: 32 characters are not a key (64 hexadecimal digits)")

@@ -2,7 +2,8 @@ package observe
 
 import "time"
 
-// Bus is something that happened to the messages of package bus.
+// Bus is an event of the messages of package bus. A lease is the proof that a cache is up to date;
+// a cache uses its entries only with a lease.
 type Bus struct {
 	Event BusEvent
 	// Courier is "notify", "outbox", or "other" for a courier of your own.
@@ -11,12 +12,12 @@ type Bus struct {
 	Reason Reason
 	// Blind is the time that has passed without a lease since the last report, for Blind.
 	Blind time.Duration
-	// Messages is their number, for Received and Sent.
+	// Messages is the number of messages, for Received and Sent.
 	Messages int
-	// Lag is how long a message took, approximately, for Lagged. With the courier outbox it is the time
-	// from the row, by the server's clock, to the poll that read it. Messages of the courier notify
-	// have no time: it is the round trip of a question on their connection, which is an upper bound for
-	// the messages before it.
+	// Lag is how long a message took, approximately, for Lagged. With the courier outbox it is the
+	// time from the row, by the server's clock, to the poll that read it. Messages of the courier
+	// notify have no time. Lag is then the round trip of a query on their connection, an upper
+	// bound for the messages before the query.
 	Lag time.Duration
 }
 
@@ -28,11 +29,11 @@ const (
 	LeaseGained BusEvent = iota // the cache answers
 	LeaseLost                   // each lookup queries the store
 	Blind                       // some time without a lease has passed
-	StaleServed                 // entries were used without a lease (cached.Options.ServeStale), Messages times
+	StaleServed                 // entries were used without a lease (cached.Options.ServeStale); Messages is the number of uses
 	Flushed                     // the whole cache was removed
 	Received                    // messages arrived
 	Sent                        // messages were passed to cached.Options.Tell
-	Lagged                      // a message or a proof took Lag
+	Lagged                      // a message or a proof arrived after the time Lag
 )
 
 // String returns a name such as "lease_lost".

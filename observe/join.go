@@ -6,7 +6,7 @@ import (
 )
 
 // Join returns a Sink that passes each report to all sinks, in order. Nil sinks are skipped. It
-// returns nil if there are no others.
+// returns nil if all sinks are nil.
 func Join(sinks ...*Sink) *Sink {
 	sinks = slices.DeleteFunc(slices.Clone(sinks), func(s *Sink) bool { return s == nil })
 	switch len(sinks) {

@@ -2,14 +2,14 @@ package observe
 
 import "time"
 
-// Limit is a decision of a rate limit. A login that is allowed is reported once for each limit, and one
-// that is not only for the limit that rejected it.
+// Limit is a decision of a rate limit. An allowed login is reported once for each limit. A rejected
+// login is reported only for the limit that rejected it.
 type Limit struct {
 	Name    LimitName
 	Allowed bool
 }
 
-// LimitName is what a limit counts by.
+// LimitName names what a limit counts, such as the logins to one account.
 type LimitName uint8
 
 // The names of limits.
@@ -32,7 +32,7 @@ func (l LimitName) String() string {
 type PasswordWait struct {
 	// Known reports a caller that has logged in to the account before; see package throttle.
 	Known bool
-	// Busy reports that the caller got no slot, and 503.
+	// Busy reports that the caller got no slot, and was answered with 503.
 	Busy bool
 	Wait time.Duration
 }

@@ -9,7 +9,8 @@ type Lookup struct {
 // Kind is the kind of the records that a cache looks up.
 type Kind uint8
 
-// The kinds of cached records. All but Identities are those of package bus, with the same numbers.
+// The kinds of cached records. All except Identities are kinds of package bus, with the same
+// numbers.
 const (
 	StaticTokens  Kind = iota
 	Credentials        // device tokens, API keys

@@ -15,7 +15,7 @@
 // The texts come from small fixed sets, unless a field says otherwise, so they are safe as labels.
 //
 // The functions are called on the goroutine of the request, concurrently, and must not block. A
-// panic in one is not recovered here: it is the panic of the request.
+// panic in such a function is not recovered here, so the request panics.
 package observe
 
 import (
@@ -23,27 +23,27 @@ import (
 	"time"
 )
 
-// Sink has one function for each kind of report. Set those that you need; a nil function, and a nil
-// *Sink, cost one comparison. Do not change a Sink after you passed it on. To pass reports to several
-// sinks use [Join].
+// Sink has one function for each kind of report. Set the functions that you need; a nil function,
+// and a nil *Sink, cost one comparison. Do not change a Sink after you passed it on. To pass
+// reports to several sinks use [Join].
 type Sink struct {
 	// Decision is called for each request that a middleware of package authn decides.
 	Decision func(ctx context.Context, d Decision)
-	// Lookup is called for each lookup in a cache: that of package cached, and the identities that
-	// the middleware keeps.
+	// Lookup is called for each lookup in a cache of package cached, and in the identities that the
+	// middleware keeps.
 	Lookup func(ctx context.Context, l Lookup)
 	// StoreCall is called after each statement of a database and each command of Redis.
 	StoreCall func(ctx context.Context, c StoreCall)
 	// Limit is called for each decision of a rate limit of package throttle.
 	Limit func(ctx context.Context, l Limit)
-	// Fallback is called when a store of rate limits begins to fail, with true, so that limits are
-	// counted in memory, and with false when it works again.
+	// Fallback is called with true when a store of rate limits begins to fail: limits are then
+	// counted in memory. It is called with false when the store works again.
 	Fallback func(on bool)
 	// PasswordWait is called when a login has waited for a slot of the password hasher, and
 	// PasswordHash after each computed hash.
 	PasswordWait func(ctx context.Context, w PasswordWait)
 	PasswordHash func(ctx context.Context, h PasswordHash)
-	// Bus is called for what happens to the messages that keep caches up to date.
+	// Bus is called for each event of the messages that keep caches up to date.
 	Bus func(b Bus)
 	// Audit is called for each audit event, with its kind, such as "token.revoked". It is called once
 	// more, with dropped, if the event was not delivered because the queue was full. Kinds of your own
@@ -64,10 +64,10 @@ type Decision struct {
 	// Code is the code of a rejection, such as "invalid_token", and "" otherwise. It is the
 	// authn.Error.Code of the scheme: a scheme of your own must use constants.
 	Code string
-	// Duration is how long it took. The report comes right after its end.
+	// Duration is how long the decision took. The report comes right after the decision.
 	Duration time.Duration
-	// Stored reports that the decision waited for a store that has a sink: it is false for what a
-	// cache answered, and for schemes that need no store.
+	// Stored reports that the decision waited for a store that has a sink. It is false for answers
+	// of a cache, and for schemes that need no store.
 	Stored bool
 	// Kept reports that the middleware used an identity that it kept from an earlier request.
 	Kept bool

@@ -18,8 +18,8 @@ type StoreCall struct {
 	Outcome StoreOutcome
 	// Status is the SQLSTATE of an error of PostgreSQL, and "" otherwise.
 	Status string
-	// Duration is how long it took, including the wait for a connection. The report comes right after
-	// its end.
+	// Duration is how long the call took, including the wait for a connection. The report comes
+	// right after its end.
 	Duration time.Duration
 }
 

@@ -71,7 +71,8 @@ func (u User) with(p Permissions, shared, scoped bool) *Account {
 // UserID returns [User.LocalID].
 func (a *Account) UserID() string { return a.LocalID() }
 
-// Clone returns a copy of the account that shares no slice with it. Both have the same permissions.
+// Clone returns a copy of the account that shares no slice with it. The copy has the same
+// permissions.
 func (a Account) Clone() Account {
 	a.User = a.User.Clone()
 	return a
@@ -108,8 +109,8 @@ func (a *Account) KeptUser() any {
 }
 
 // Itself returns a. Callers use it to find out whether a type embeds *Account. If so, they do not
-// call the optional methods of the embedded account, which would bypass the methods that the type
-// overrides; see [Itself].
+// call the optional methods of the embedded account, because these would bypass the methods that
+// the type overrides; see [Itself].
 func (a *Account) Itself() any { return a }
 
 // RolesByScope returns the roles of the account, even if the identity is limited to scopes (Roles
@@ -145,8 +146,9 @@ func (a *Account) HasPerm(ctx context.Context, name string) (bool, error) {
 	return a.HasPermByScope(ctx, name)
 }
 
-// HasPermByScope is [Account.HasPerm] that also works for an account limited to scopes. Call it
-// only if a scope of the identity is mapped to the permission, as authz.ScopeGrants does.
+// HasPermByScope is like [Account.HasPerm], but also works for an account that is limited to
+// scopes. Call it only if a scope of the identity is mapped to the permission, as authz.ScopeGrants
+// does.
 func (a *Account) HasPermByScope(ctx context.Context, name string) (bool, error) {
 	p := a.perms
 	switch {

@@ -2,12 +2,12 @@ package storage
 
 import "reflect"
 
-// AccountSource is a store, or a wrapper of one, that reports where its accounts are. Implement it
-// in a wrapper that hides the store behind it. A type that embeds a store needs no method of its
-// own.
+// AccountSource is a store, or a wrapper of a store, that reports where its accounts are. Implement
+// it in a wrapper that hides its underlying store. A type that embeds a store needs no method of
+// its own.
 type AccountSource interface {
 	// AccountStore returns the value that identifies the store of the accounts, such as a pointer
-	// to it. It must be comparable. Stores with the same accounts return equal values.
+	// to it. The value must be comparable. Stores with the same accounts return equal values.
 	AccountStore() any
 }
 
@@ -15,8 +15,8 @@ type AccountSource interface {
 const maxWrapped = 16
 
 // AccountStoreOf returns the value that identifies the accounts of a store; see [AccountSource]. It
-// follows wrappers: those that implement AccountSource, and structs that embed a store. For a store
-// that reports nothing it returns the store itself, and for nil it returns nil.
+// looks through two kinds of wrappers: types that implement AccountSource, and structs that embed a
+// store. For a store that reports nothing it returns the store itself, and for nil it returns nil.
 func AccountStoreOf(store any) any {
 	if found := accountStore(store, maxWrapped); found != nil {
 		return found
@@ -25,7 +25,7 @@ func AccountStoreOf(store any) any {
 }
 
 // SameAccounts reports whether two stores are known to have the same accounts, so that one subject
-// is the same account in both. Use it before you act in one store for an identity of another one:
+// is the same account in both. Use it before you act in one store for an identity of another store:
 // without name spaces ([Spaced]), an ID can belong to different accounts. It returns false if a
 // store is nil, and for two stores that were opened on different connections.
 func SameAccounts(a, b any) bool { return equal(AccountStoreOf(a), AccountStoreOf(b)) }

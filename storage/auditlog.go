@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// AuditRecord is an audit event in a store. Package audit makes them; see audit.Options.Required.
+// AuditRecord is an audit event in a store. Package audit creates them; see audit.Options.Required.
 type AuditRecord struct {
 	// ID is a UUID of version 7, so records sort by time.
 	ID   string
@@ -18,7 +18,7 @@ type AuditRecord struct {
 	Event []byte
 }
 
-// MaxAuditBytes is the maximum size of AuditRecord.Event. An event of package audit has less.
+// MaxAuditBytes is the maximum size of AuditRecord.Event. Events of package audit are smaller.
 const MaxAuditBytes = 16 << 10
 
 // Check returns ErrInvalid unless the record can be stored.
@@ -47,15 +47,16 @@ func (r *AuditRecord) Check() error {
 // they report: either both are stored, or neither is. Such a store also implements [Transactor].
 // Packages memory and gormstore implement it, and package cached passes it on.
 type AuditLog interface {
-	// AppendAudit stores the records. It returns ErrInvalid if one of them fails Check, and ErrConflict
-	// if one has the ID of another; then it stores none. Any other error is a failure of the store.
-	// In a transaction, an error means that the transaction must be rolled back.
+	// AppendAudit stores the records. It returns ErrInvalid if one of them fails Check, and
+	// ErrConflict if the ID of a record is already used. In both cases it stores none. Any other
+	// error is a failure of the store. In a transaction, an error means that the transaction must
+	// be rolled back.
 	AppendAudit(ctx context.Context, records ...AuditRecord) error
-	// AuditAfter returns up to limit records whose ID is greater than after, in the order of their
-	// IDs. "" is before all. The ID of a record that is committed later can be smaller than that of
-	// one that was read: a program that copies the log reads the last minutes again.
+	// AuditAfter returns up to limit records with ID > after, in the order of their IDs. If after
+	// is "", the list starts at the beginning. A record can be committed after another record with
+	// a greater ID. So a program that copies the log must read the last minutes again.
 	AuditAfter(ctx context.Context, after string, limit int) ([]AuditRecord, error)
-	// PruneAudit deletes up to limit records that are older than before, the oldest first, and
-	// returns their number.
+	// PruneAudit deletes up to limit records that are older than the given time, the oldest first,
+	// and returns their number.
 	PruneAudit(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -22,7 +22,7 @@ type AuthRequest struct {
 	Created, Expires time.Time
 }
 
-// Expired reports whether the request has expired at now.
+// Expired reports whether the request has expired at the given time.
 func (a *AuthRequest) Expired(now time.Time) bool { return !now.Before(a.Expires) }
 
 // Check returns ErrInvalid, with the reason, if the request cannot be stored.
@@ -39,8 +39,8 @@ func (a *AuthRequest) Check() error {
 
 // AuthRequests stores authorization requests, which are used once.
 type AuthRequests interface {
-	// CreateAuthRequest inserts a. It returns ErrConflict if the digest exists, ErrStale if
-	// a.Client is not "" and does not exist, and ErrInvalid if a.Check rejects a.
+	// CreateAuthRequest inserts a. It returns ErrConflict if the digest exists, and ErrInvalid if
+	// a.Check rejects a. It returns ErrStale if a.Client names a client that does not exist.
 	CreateAuthRequest(ctx context.Context, a AuthRequest) error
 	// AuthRequestByDigest returns the request, expired or not, and does not consume it. It returns
 	// ErrNotFound if there is none.

@@ -8,7 +8,7 @@ import (
 )
 
 // BlockKey identifies something that can be blocked. It is a digest, so it has a fixed size and no
-// special characters, whatever the identifier contains.
+// special characters, for every identifier.
 type BlockKey Digest
 
 // The kinds for BlockKeyOf.
@@ -53,14 +53,14 @@ type TokenStatus struct {
 // Blocklist stores access tokens that are rejected before they expire. Without it, signed access
 // tokens are verified without a store.
 type Blocklist interface {
-	// Block blocks keys until a time, and ignores zero keys. A key that is already blocked until a
-	// later time stays blocked until then.
+	// Block blocks keys until a time, and ignores zero keys. It never shortens the time of a key
+	// that is already blocked.
 	Block(ctx context.Context, until time.Time, keys ...BlockKey) error
 	// TokenStatusOf reports whether one of the keys is blocked, and returns the subject's epoch (0
 	// for an unknown subject), in one round trip. An entry counts until Prune removes it.
 	TokenStatusOf(ctx context.Context, subject string, keys BlockKeys) (TokenStatus, error)
-	// TokenStatusWithUser is TokenStatusOf that also returns the account, still in one round trip.
-	// The account has the same epoch as the status. It returns ErrNotFound if there is no such
-	// account.
+	// TokenStatusWithUser is like TokenStatusOf, but also returns the account, in the same round
+	// trip. The account has the same epoch as the status. It returns ErrNotFound if there is no
+	// such account.
 	TokenStatusWithUser(ctx context.Context, subject string, keys BlockKeys) (User, TokenStatus, error)
 }

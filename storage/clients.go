@@ -65,8 +65,8 @@ const MaxClientBytes = 64 << 10
 // NoExpiry is a value of the option UnusedClients of a store. It keeps all clients.
 const NoExpiry time.Duration = -1
 
-// UnusedClientAge returns the age at which Prune removes an unused client, for the option
-// UnusedClients of a store: 30 days if option is 0, and NoExpiry if it is negative.
+// UnusedClientAge returns the age at which Prune removes an unused client. The argument is the
+// option UnusedClients of a store: 0 gives 30 days, and a negative value gives NoExpiry.
 //
 // A client is unused if it registered itself (Registration) and has no code, family, consent,
 // access token, device grant or request. A used code, and therefore its client, stays until
@@ -120,11 +120,11 @@ func plain(s string) bool {
 // Clients stores OAuth 2.0 clients.
 type Clients interface {
 	// ClientByID returns the client, disabled or not. If there is none, or the id is malformed, it
-	// returns ErrNotFound. Within InTx the client is locked until the transaction ends, so that you
-	// can change it with UpdateClient without losing other changes.
+	// returns ErrNotFound. Within InTx the client is locked until the transaction ends. So you can
+	// change the client with UpdateClient without losing other changes.
 	ClientByID(ctx context.Context, id string) (Client, error)
-	// ListClients returns up to limit clients whose ID is greater than after, in order of ID. An
-	// empty after starts at the beginning.
+	// ListClients returns up to limit clients with ID > after, in order of ID. If after is "", the
+	// list starts at the beginning.
 	ListClients(ctx context.Context, after string, limit int) ([]Client, error)
 	// CreateClient inserts c. It returns ErrConflict if its ID exists, and ErrInvalid if c.Check
 	// rejects c.
@@ -151,9 +151,9 @@ type Clients interface {
 }
 
 // ChangeClient reads a client, calls change to modify it, and stores it, in one transaction, so no
-// concurrent change is lost. change may be called again after a conflict. If it returns an error,
-// ChangeClient stores nothing and returns that error. It returns ErrNotFound if there is no such
-// client.
+// concurrent change is lost. The function change may be called again after a conflict. If change
+// returns an error, ChangeClient stores nothing and returns that error. It returns ErrNotFound if
+// there is no such client.
 //
 // To disable or enable a client use SetClientDisabled, which does not need a long transaction for a
 // client with very many tokens.

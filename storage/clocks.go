@@ -2,9 +2,9 @@ package storage
 
 import "time"
 
-// If a clock was ahead when a record was created, the record stays valid for longer than its
-// lifetime after the clock is corrected. Schemes therefore reject records whose time of creation
-// lies further in the future than the clocks may differ.
+// A clock that is ahead gives records a creation time in the future. After the clock is corrected,
+// such a record would stay valid for longer than its lifetime. Schemes therefore reject records
+// whose creation time is further in the future than the allowed difference between clocks.
 const (
 	// ClockSkew is the maximum difference between the clocks of processes that share a store. It
 	// applies to records that live for minutes: codes, pushed requests, pending pages, links,
@@ -17,8 +17,8 @@ const (
 	LoginClockSkew = time.Hour
 )
 
-// Ahead reports whether created is more than ClockSkew after now. If so, the expiry of the record
-// cannot be trusted.
+// Ahead reports whether a time of creation is more than ClockSkew later than the current time. If
+// so, the expiry of the record cannot be trusted.
 func Ahead(now, created time.Time) bool { return created.After(now.Add(ClockSkew)) }
 
 // LoginAhead is [Ahead] with LoginClockSkew.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Consent records what a user allowed a client, so that the user need not decide again.
+// Consent records the rights that a user gave to a client, so that the user does not have to decide
+// again.
 type Consent struct {
 	Subject, Client  string
 	Scopes, Resource []string
@@ -18,7 +19,7 @@ type Consent struct {
 	Expires time.Time
 }
 
-// Expired reports whether the consent has expired at now.
+// Expired reports whether the consent has expired at the given time.
 func (c *Consent) Expired(now time.Time) bool { return !now.Before(c.Expires) }
 
 // Check returns ErrInvalid, with the reason, if c cannot be stored.

@@ -43,7 +43,7 @@ type Credential struct {
 	Data []byte
 }
 
-// Expired reports whether the credential has expired at now.
+// Expired reports whether the credential has expired at the given time.
 func (c *Credential) Expired(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
@@ -88,7 +88,7 @@ func CheckPurpose(name string) error {
 type CredentialLimit struct {
 	// Max is the number; 0 means no limit.
 	Max int
-	// Evict deletes the oldest credentials if there are too many. Otherwise the new one is
+	// Evict deletes the oldest credentials if there are too many. Otherwise the new credential is
 	// rejected.
 	Evict bool
 	// Now is the current time. Credentials that have expired at Now do not count.
@@ -105,8 +105,8 @@ type Credentials interface {
 	// purpose.
 	CredentialByDigest(ctx context.Context, purpose string, d Digest) (Credential, User, error)
 	// CreateCredential inserts c and enforces the limit in one change. The limit counts the
-	// subject's credentials that have c's purpose and the subject's current epoch and have not
-	// expired at l.Now. It returns the evicted credentials: the oldest by Created, then by ID.
+	// subject's credentials with c's purpose and the subject's current epoch, except those that
+	// have expired at l.Now. It returns the evicted credentials: the oldest by Created, then by ID.
 	//
 	// Errors, in order of precedence; none of them changes anything:
 	//
@@ -116,14 +116,14 @@ type Credentials interface {
 	//     that ID.
 	//   - ErrLimit: the limit is reached and l.Evict is false.
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
-	// TouchCredential records a use at the time used. If the credential exists, has not expired by
-	// then, and its LastUsed is not later than the argument before, it sets LastUsed to used and
-	// Expires to expires, and returns true. Expires never moves back or beyond Max. If the argument
-	// expires is zero, Expires does not change. Of several concurrent calls, one writes.
+	// TouchCredential records a use of the credential at the given time. If LastUsed <= before, and
+	// the credential has not expired at the time of the use, it sets LastUsed to used and Expires
+	// to expires, and returns true. Expires never moves back or beyond Max. A zero expires leaves
+	// Expires unchanged. Of several concurrent calls, one writes.
 	//
-	// If the argument before is later than used, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the credential only if used < LastUsed <= before. It sets
-	// Expires to expires even if that moves Expires back, unless its old or new value is zero.
+	// A call with before > used corrects a time that was recorded while a clock was ahead. It
+	// changes the credential only if used < LastUsed <= before. In this case Expires can move back,
+	// except if its old or new value is zero.
 	TouchCredential(ctx context.Context, purpose string, d Digest, used, expires, before time.Time) (bool, error)
 	// DeleteCredential deletes the subject's credential with that purpose and ID. It returns
 	// ErrNotFound if there is none or it was already deleted.
@@ -136,8 +136,8 @@ type CredentialList interface {
 	// ListCredentials returns up to limit credentials of the subject that have the purpose and the
 	// subject's current epoch, including expired ones: the last created first, then by ID.
 	ListCredentials(ctx context.Context, purpose, subject string, limit int) ([]Credential, error)
-	// DeleteCredentialsOf deletes the subject's credentials of that purpose, except the one whose
-	// ID is keep. If keep is "", it deletes all of them. It returns the number deleted.
+	// DeleteCredentialsOf deletes the subject's credentials of that purpose, except the credential
+	// with the ID in keep. If keep is "", it deletes all of them. It returns the number deleted.
 	DeleteCredentialsOf(ctx context.Context, purpose, subject, keep string) (int, error)
 	// CredentialPurposes returns the purposes for which ListCredentials has entries, sorted.
 	CredentialPurposes(ctx context.Context, subject string) ([]string, error)

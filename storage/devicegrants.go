@@ -12,7 +12,7 @@ import (
 // that a user enters. Its key is derived from the master key.
 type MAC [32]byte
 
-// IsZero reports whether m is the zero MAC, which nothing has.
+// IsZero reports whether m is the zero MAC, which no value has.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
 // String returns "[redacted]".
@@ -38,12 +38,12 @@ const (
 	DeviceClaimed  DeviceState = "claimed"
 )
 
-// SlowDownIncrement is how much longer the interval of a grant becomes if a poll comes too early
-// (RFC 8628, section 3.5).
+// SlowDownIncrement is added to the interval of a grant if a poll comes too early (RFC 8628,
+// section 3.5).
 const SlowDownIncrement = 5 * time.Second
 
-// DeviceGrant is a grant that a client without a browser requests and polls for, and that a user
-// approves or denies on another device (RFC 8628).
+// DeviceGrant is the request of a client without a browser (RFC 8628). The client polls for the
+// decision, and a user approves or denies the request on another device.
 type DeviceGrant struct {
 	// Digest is the digest of the device code. UserCode is the MAC of the code that the user
 	// enters.
@@ -65,7 +65,7 @@ type DeviceGrant struct {
 	Created, Expires time.Time
 }
 
-// Expired reports whether the grant has expired at now.
+// Expired reports whether the grant has expired at the given time.
 func (g *DeviceGrant) Expired(now time.Time) bool { return !now.Before(g.Expires) }
 
 // Check returns ErrInvalid, with the reason, if g cannot be stored.
@@ -112,20 +112,21 @@ type DeviceGrants interface {
 	// less than Interval ago. If so, Interval becomes longer by SlowDownIncrement. It returns
 	// ErrNotFound if there is no such grant or it belongs to another client.
 	PollDeviceGrant(ctx context.Context, d Digest, client string, now time.Time) (DeviceGrant, error)
-	// ConsumeDeviceGrant marks an approved grant as claimed. It returns ErrConflict if the grant
-	// was already claimed, is not approved, or has expired, and ErrNotFound if there is none. Of
-	// several concurrent calls, one succeeds. CreateFamily checks the subject's epoch.
+	// ConsumeDeviceGrant marks an approved grant as claimed. It returns ErrNotFound if there is no
+	// such grant. It returns ErrConflict if the grant was already claimed, is not approved, or has
+	// expired. Of several concurrent calls, one succeeds. CreateFamily checks the subject's epoch.
 	ConsumeDeviceGrant(ctx context.Context, d Digest, now time.Time) error
-	// DeleteDeviceGrants deletes the client's grants that the subject approved and that are not
-	// claimed, if there are any.
+	// DeleteDeviceGrants deletes the client's unclaimed grants that the subject approved, if there
+	// are any.
 	DeleteDeviceGrants(ctx context.Context, subject, client string) error
 }
 
 // Attempts counts attempts of operations with a limit.
 type Attempts interface {
-	// CountAttempt increments the counter name and returns its value and end. If the counter does
-	// not exist or has ended, it begins at one and ends at until. The same happens if it ends more
-	// than ClockSkew after until, because a clock that was ahead created it.
+	// CountAttempt increments the counter with that name, and returns the counter's value and end.
+	// If the counter does not exist or has ended, a new one begins at 1 and ends at the given time.
+	// A counter that ends more than ClockSkew later than the given time is also replaced, because a
+	// clock that was ahead created it.
 	CountAttempt(ctx context.Context, name MAC, now, until time.Time) (n int, ends time.Time, err error)
 	// ForgiveAttempt decrements the counter, if it is above 0.
 	ForgiveAttempt(ctx context.Context, name MAC) error

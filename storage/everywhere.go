@@ -21,9 +21,8 @@ type LoggedOut struct {
 // when it returns. An error is the error of BumpEpoch, and nothing was revoked.
 //
 // Then it deletes the subject's static token, credentials and sessions from s and from the stores
-// in others, as far as they have such records. others are additional stores, such as one for
-// sessions. A failed deletion is reported in Uncleaned only. A login at the same moment may have to
-// be repeated.
+// in others. others are additional stores, such as a store for sessions. A failed deletion is
+// reported in Uncleaned only. A login at the same moment may have to be repeated.
 //
 // Refresh families, codes, access tokens and one-time tokens have the old epoch, too; Prune deletes
 // them later. To reach records in other tables, use an [EndedFunc].

@@ -103,7 +103,7 @@ type RefreshState struct {
 	Family  Family
 	// User is the family's subject with its current epoch.
 	User User
-	// SuccessorClaimed means that the token that replaced this one was also exchanged.
+	// SuccessorClaimed means that the successor of this token was also exchanged.
 	SuccessorClaimed bool
 	// Now is the time of the store's clock.
 	Now time.Time
@@ -114,8 +114,8 @@ type RefreshClaim struct {
 	Digest Digest
 	// Next is the successor. Its Digest, Created and Expires are used.
 	Next Refresh
-	// Sealed is stored with the claimed token for the grace period Window, which begins now by the
-	// store's clock. If Window is 0, it is not stored.
+	// Sealed is stored with the claimed token for the grace period Window, which begins at the
+	// exchange, by the store's clock. If Window is 0, it is not stored.
 	Sealed []byte
 	Window time.Duration
 }
@@ -130,7 +130,7 @@ const (
 )
 
 // MaxExchanges returns the maximum number of exchanges of a family with that age. Stores call it in
-// ClaimRefresh. A client that refreshes every 5 minutes needs a tenth of them.
+// ClaimRefresh. A client that refreshes every 5 minutes uses a tenth of this number.
 func MaxExchanges(age time.Duration) int64 {
 	return ExchangeBurst + int64(max(age, 0)/ExchangeEvery)
 }
@@ -139,9 +139,9 @@ func MaxExchanges(age time.Duration) int64 {
 type Families interface {
 	// CreateFamily inserts a family and its first refresh token. Errors change nothing:
 	//
-	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. It is also
-	//     returned if f.Client is not "" and the client is absent or disabled, or its Revoked is
-	//     not f.ClientRevoked.
+	//   - ErrStale: the subject is absent or disabled, or its epoch is not f.Epoch. For a family
+	//     with a client, it is also returned if the client is absent or disabled, or if its Revoked
+	//     is not f.ClientRevoked.
 	//   - ErrConflict: the ID or the digest exists already.
 	//   - ErrInvalid: f.Check rejects f.
 	CreateFamily(ctx context.Context, f Family, first Refresh) error
@@ -153,30 +153,29 @@ type Families interface {
 	// caller checks whether the token has expired. Errors change nothing:
 	//
 	//   - ErrNotFound: there is no such token.
-	//   - ErrStale: the family was revoked, its epoch is not the subject's, or the subject is
-	//     absent or disabled.
+	//   - ErrStale: the family was revoked, the subject is absent or disabled, or the epochs of the
+	//     family and the subject differ.
 	//   - ErrConflict: the token was already claimed, or the successor's digest
 	//     exists already.
-	//   - ErrLimit: the family has had the maximum number of exchanges (MaxExchanges) for its age
-	//     when the successor is created.
+	//   - ErrLimit: the family has already had the maximum number of exchanges (MaxExchanges) for
+	//     its age.
 	ClaimRefresh(ctx context.Context, c RefreshClaim) error
 	// CloseGraceWindow records that tokens of the family's last exchange were used. It sets
-	// GraceClosed on the claimed token whose response is still stored, if the token was not claimed
-	// later than the argument before. A family without such a token, or an absent family, is not an
-	// error.
+	// GraceClosed on the claimed token whose response is still stored, if Claimed <= before. A
+	// family without such a token, or an absent family, is not an error.
 	CloseGraceWindow(ctx context.Context, family string, before time.Time) error
 	// EndFamily revokes a family, erases its sealed responses, and blocks its ID (the kind BlockSID
 	// of Blocklist) until blockUntil, in one change. It can be called again; the ID is then blocked
 	// until the later of the two times. It returns ErrNotFound if there is no such family.
 	EndFamily(ctx context.Context, id string, blockUntil time.Time) error
 	// ListFamilies returns up to limit families of the subject that are not revoked and have its
-	// current epoch, including expired ones: the last created first, then by ID. The argument after
-	// is a place in that order, after which the list begins; the zero place means the beginning.
-	// The family at that place may have been deleted in the meantime.
+	// current epoch, including expired ones: the last created first, then by ID. The list begins
+	// after the given place; the zero place means the beginning. The family at that place may have
+	// been deleted in the meantime.
 	ListFamilies(ctx context.Context, purpose, subject string, after FamilyPlace, limit int) ([]Family, error)
 	// ListFamiliesOf is ListFamilies for the families of one client ("" means families without a
-	// client). It leaves out the first skip families, so that families beyond a limit are found
-	// without reading those within it.
+	// client). It leaves out the first families of the list; skip is how many. So you can find the
+	// families beyond a limit without reading the first ones.
 	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
 	// FamilyByID returns the family with that ID, if ListFamilies would list it. It returns
 	// ErrNotFound if there is none, for example because it was revoked or belongs to another
@@ -187,7 +186,7 @@ type Families interface {
 }
 
 // FamilyPlace is a place in a list of families. The family that was created last comes first; of
-// families with the same time, the one with the lower ID comes first.
+// families with the same time, the lower ID comes first.
 type FamilyPlace struct {
 	Created time.Time
 	ID      string
@@ -212,9 +211,9 @@ func (p FamilyPlace) Before(q FamilyPlace) bool {
 type FamilyCount struct {
 	// Total is the number of all families.
 	Total int
-	// Client is the client with the most families. If several have the most, it is the one with the
-	// oldest family. If Total is 0, or if
-	// the families without a client are the most, Client is "".
+	// Client is the client with the most families. Of several such clients, it is the client with
+	// the oldest family. Families without a client count as families of the client "". If Total is
+	// 0, Client is "", too.
 	Client string
 	// Most is the number of that client's families.
 	Most int

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Code is an authorization code: what a user granted to a client. It can be exchanged once (RFC
-// 6749, section 4.1.2).
+// Code is an authorization code: it represents the rights that a user granted to a client. It can
+// be exchanged once (RFC 6749, section 4.1.2).
 type Code struct {
 	Digest  Digest
 	Client  string
@@ -27,13 +27,13 @@ type Code struct {
 	Session  string
 	AuthTime time.Time
 	Created  time.Time
-	// Expires is when the code can no longer be exchanged.
+	// Expires is the time after which the code cannot be exchanged.
 	Expires time.Time
 	// Kept is the time until which the store keeps the code. ConsumeCode extends it, so that reuse
 	// is detected.
 	Kept time.Time
 	// Used means that the code was exchanged or invalidated. Family is the family that was issued
-	// from it; "" if there is none.
+	// for the code; "" if there is none.
 	Used   bool
 	Family string
 }
@@ -55,18 +55,18 @@ func (c *Code) Check() error {
 
 // Codes stores authorization codes.
 type Codes interface {
-	// CreateCode inserts c as unused. It returns ErrStale if the subject is absent or disabled or
-	// its epoch is not c.Epoch, or if the client is absent or disabled. It returns ErrConflict if
-	// the digest exists, and ErrInvalid if c.Check rejects c.
+	// CreateCode inserts c as unused. It returns ErrStale if the subject or the client is absent or
+	// disabled, or if the subject's epoch is not c.Epoch. It returns ErrConflict if the digest
+	// exists, and ErrInvalid if c.Check rejects c.
 	CreateCode(ctx context.Context, c Code) error
 	// CodeByDigest returns the code, even if it was used or has expired, and the account of its
 	// subject with its current epoch. It returns ErrNotFound if either is absent.
 	CodeByDigest(ctx context.Context, d Digest) (Code, User, error)
 	// ConsumeCode marks the code as used and records the family for which it was exchanged (""
-	// means none). If Code.Kept is before kept, it is set to kept. So a code that is never
-	// exchanged is stored for a shorter time. It returns ErrConflict if the code was used before,
-	// and ErrNotFound if there is none. Of several concurrent calls, one succeeds. The caller
-	// checks whether the code has expired.
+	// means none). If kept is later than Code.Kept, it sets Code.Kept to kept. So a code that is
+	// never exchanged is stored for a shorter time. It returns ErrConflict if the code was used
+	// before, and ErrNotFound if there is none. Of several concurrent calls, one succeeds. The
+	// caller checks whether the code has expired.
 	ConsumeCode(ctx context.Context, d Digest, family string, kept time.Time) error
 	// DeleteCodes deletes the subject's unused codes for the client, if there are any. Used codes
 	// stay, so that reuse is detected.
@@ -97,7 +97,7 @@ type AccessToken struct {
 	Expires  time.Time
 }
 
-// Expired reports whether the token has expired at now.
+// Expired reports whether the token has expired at the given time.
 func (t *AccessToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
 // Check returns ErrInvalid, with the reason, if t cannot be stored.
@@ -129,18 +129,17 @@ type AccessTokens interface {
 	AccessByDigest(ctx context.Context, d Digest) (AccessState, error)
 	// CreateAccess inserts t. Errors:
 	//
-	//   - ErrStale: the client is absent or disabled; the family is absent or revoked; or the
-	//     subject is absent or disabled or its epoch is not t.Epoch. It is also returned for a
-	//     token without a family if the client's Revoked is not t.ClientRevoked. So a request that
-	//     was authenticated before the client was disabled gets no token after the client is
-	//     enabled again.
+	//   - ErrStale: the client, the family or the subject is absent, disabled or revoked, or the
+	//     subject's epoch is not t.Epoch. It is also returned for a token without a family if the
+	//     client's Revoked is not t.ClientRevoked. So a client that authenticated before it was
+	//     disabled gets no token after it is enabled again.
 	//   - ErrConflict: a token with the digest or the ID exists already.
 	//   - ErrInvalid: t.Check rejects t.
 	CreateAccess(ctx context.Context, t AccessToken) error
 	// SignedAccessStatus returns, in one round trip, what determines the validity of a signed
 	// access token, which is not stored. TokenStatus.Blocked is true if one of the keys is blocked,
-	// the client is absent or disabled, or the family ("" means none) is absent or revoked. The
-	// User is the account of the subject with its current epoch.
+	// or if the client or the family ("" means none) is absent, disabled or revoked. The User is
+	// the account of the subject with its current epoch.
 	//
 	// Without a subject the User is zero and the epoch is Client.Epoch. So a token of a deleted
 	// client is not valid for a later client with its ID. A token that was issued before its client

@@ -13,12 +13,12 @@ type Lease interface {
 	IssuedBy(store any) bool
 }
 
-// Lease returns the lease of the lookup that returned u (and a credential, if it was a lookup of
-// one). Nil means that the result must not be reused, as for stores that do not cache.
+// Lease returns the lease of the lookup that returned u, with or without a credential. Nil means
+// that the result must not be reused. Stores that do not cache return nil.
 func (u *User) Lease() Lease { return u.lease }
 
 // LeaseOf is [User.Lease] if store itself issued the lease, and nil otherwise. A store that wraps
-// the issuer may have rules of its own and must be called each time.
+// the issuing store may have its own rules, so callers must call it each time.
 func (u *User) LeaseOf(store any) Lease {
 	if u.lease == nil || !u.lease.IssuedBy(store) {
 		return nil

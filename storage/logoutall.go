@@ -8,14 +8,14 @@ import (
 
 // EpochBatches is a store that can revoke the credentials of all accounts; see [LogoutAll]. It is
 // optional. Packages memory, gormstore and cached implement it; a store of package cached returns
-// an error if the store under it does not.
+// an error if its underlying store does not.
 type EpochBatches interface {
 	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It processes the
-	// accounts whose ID is greater than after, in the store's order of IDs. An empty after starts
-	// at the beginning. Disabled accounts are included.
+	// accounts with ID > after, in the store's order of IDs. An empty after starts at the
+	// beginning. Disabled accounts are included.
 	//
-	// If before is not zero, it leaves out accounts whose epoch is at or after before. An epoch
-	// that is more than a minute in the future, from a wrong clock, does not count.
+	// If before is not zero, it leaves out accounts with an epoch at that time or later. An epoch
+	// that is more than a minute in the future comes from a wrong clock, and is ignored.
 	//
 	// It returns the last ID and the number of accounts. A number below limit means that there are
 	// no more. An error changes nothing.
@@ -30,16 +30,16 @@ const logoutBatch = 200
 const EpochMargin = time.Minute
 
 // LogoutAll revokes every credential of all accounts, of every scheme, for example after a database
-// was stolen or restored from a backup. The passwords, and so HTTP Basic, keep working. It does not
-// delete records: Prune does, later.
+// was stolen or restored from a backup. The passwords, and so HTTP Basic, keep working. The records
+// stay until Prune deletes them.
 //
-// If before is zero, LogoutAll logs out all accounts. Otherwise it leaves out accounts that were
-// logged out everywhere at that time or later. So after an error, call it again with the time of
-// the first call, and it continues.
+// If the given time is zero, LogoutAll logs out all accounts. Otherwise it leaves out accounts that
+// were logged out everywhere at that time or later. So after an error, call LogoutAll again with
+// the time of the first call; it then continues.
 //
 // It returns the number n of accounts that were changed, even with an error. It returns ErrInvalid
-// if before is in the future. Any other error is an error of the store. Even then, the n accounts
-// are logged out.
+// if the given time is in the future. Any other error is an error of the store. Even then, the n
+// accounts are logged out.
 func LogoutAll(ctx context.Context, s EpochBatches, before time.Time) (n int, err error) {
 	if before.After(time.Now()) {
 		return 0, fmt.Errorf("%w: LogoutAll: before is in the future", ErrInvalid)

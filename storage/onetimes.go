@@ -15,14 +15,14 @@ type OneTimeToken struct {
 	Subject string
 	// Epoch is the subject's epoch when the token was created.
 	Epoch int64
-	// Bound is the digest of the token's text together with data that must be unchanged when the
-	// token is used, such as an e-mail address; zero means no such data.
+	// Bound is the digest of the token's text and of data that must not change before the token is
+	// used, such as an e-mail address. Zero means no such data.
 	Bound   Digest
 	Created time.Time
 	Expires time.Time
 }
 
-// Expired reports whether the token has expired at now.
+// Expired reports whether the token has expired at the given time.
 func (t *OneTimeToken) Expired(now time.Time) bool { return !now.Before(t.Expires) }
 
 // Check returns ErrInvalid, with the reason, if t cannot be stored.
@@ -46,13 +46,14 @@ type OneTimeTokens interface {
 	// its current epoch, in one round trip. It returns ErrNotFound if either is absent.
 	OneTimeTokenByDigest(ctx context.Context, d Digest) (OneTimeToken, User, error)
 	// CreateOneTimeToken inserts t and deletes the subject's earlier token of that purpose, in one
-	// change. It returns ErrStale if the subject is absent or disabled or its epoch is not t.Epoch,
-	// ErrConflict if the digest exists, and ErrInvalid if t.Check rejects t. Errors change nothing.
+	// change. It returns ErrStale if the subject is absent or disabled, or if its epoch is not
+	// t.Epoch. It returns ErrConflict if the digest exists, and ErrInvalid if t.Check rejects t.
+	// Errors change nothing.
 	CreateOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ConsumeOneTimeToken deletes t, which the caller has read before. Call it first in the
 	// transaction of the action that the token allows. It returns ErrNotFound if the token was
-	// deleted or replaced since it was read, and ErrStale if its subject is absent or disabled or
-	// its epoch is not t.Epoch. Of several concurrent calls, one succeeds. A concurrent
+	// deleted or replaced since it was read, and ErrStale if the subject is absent or disabled, or
+	// the subject's epoch is not t.Epoch. Of several concurrent calls, one succeeds. A concurrent
 	// DeleteOneTimeTokens happens before the transaction or waits for it.
 	ConsumeOneTimeToken(ctx context.Context, t OneTimeToken) error
 	// ListOneTimes returns the subject's tokens of all purposes, expired or not, in any order. Two

@@ -11,15 +11,15 @@ import (
 // [SweepEvery]). For the other kinds run [PruneEvery] with an interval of a minute in a server, or call
 // Prune or [PruneAll] from a job, at least once a day.
 type Pruner interface {
-	// Prune deletes up to limit records that expired before now, and returns the number deleted;
-	// fewer than limit means that none are left. It deletes expired credentials and sessions,
-	// entries of the blocklist, replay records and signing keys. It also deletes families past
-	// their absolute expiry, sealed responses whose grace period has passed, and unused clients
-	// that registered themselves ([UnusedClientAge]).
+	// Prune deletes up to limit records that expired before the given time, and returns the number
+	// deleted. A number below limit means that none are left. It deletes expired credentials and
+	// sessions, entries of the blocklist, replay records and signing keys. It also deletes families
+	// past their absolute expiry, sealed responses whose grace period has passed, and unused
+	// clients that registered themselves ([UnusedClientAge]).
 	//
-	// Prune never removes a record that has not expired by the store's own clock, even if now is
-	// later. So a caller with a fast clock cannot remove a blocklist entry that still revokes a
-	// token. Inserts that remove expired records follow the same rule.
+	// Prune never removes a record that has not expired by the store's own clock, even if the given
+	// time is later. So a caller with a fast clock cannot remove a blocklist entry that still
+	// revokes a token. Inserts that remove expired records follow the same rule.
 	Prune(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
@@ -44,9 +44,9 @@ const pruneStep = 1000
 
 // PruneAll prunes all stores that implement [Pruner], such as the database, a session store in
 // Redis, or the table of your own scheme. It deletes records that expired PruneMargin or more
-// before now. If a store fails, it continues with the next; it stops when ctx ends. The result has
-// one entry per store, in order, so that you notice a store that cannot be pruned. The error joins
-// the errors of the stores.
+// before the given time. If a store fails, it continues with the next; it stops when ctx ends. The
+// result has one entry per store, in order, so that you notice a store that cannot be pruned. The
+// error joins the errors of the stores.
 func PruneAll(ctx context.Context, now time.Time, stores ...any) ([]Pruned, error) {
 	list := make([]Pruned, len(stores))
 	errs := make([]error, len(stores))

@@ -26,12 +26,12 @@ const pruneRetry = time.Minute
 // as a goroutine in a server that has no other job for it; a minute is a good interval. Every replica
 // can run it: stores over PostgreSQL share the work, and no caller waits for another one.
 //
-// The first round begins within the first interval, and the others one half to one and a half
-// intervals after the round before, so that replicas do not prune at the same moment. If a store
-// fails, PruneEvery logs it and tries again after the interval, or after a minute if that is sooner.
+// The first round begins within the first interval. Each later round begins 0.5 to 1.5 intervals
+// after the previous one, so that replicas do not prune at the same moment. If a store fails,
+// PruneEvery logs it and tries again after the interval, or after a minute if that is sooner.
 //
-// It returns an error immediately, and prunes nothing, if every is not above 0 or no store implements
-// [Pruner].
+// It returns an error immediately, and prunes nothing, if the argument every is not above 0 or no
+// store implements [Pruner].
 func PruneEvery(ctx context.Context, every time.Duration, opts *PruningOptions, stores ...any) error {
 	if every <= 0 {
 		return fmt.Errorf("storage: PruneEvery: interval %v out of range (above 0)", every)

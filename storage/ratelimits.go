@@ -22,7 +22,7 @@ type LimitCell struct {
 type LimitTake struct {
 	// Plan is the index of the plan whose units were taken; -1 if none was.
 	Plan int
-	// Wait is the time until a plan can be taken; 0 if one was.
+	// Wait is the time until a plan can be taken; 0 if a plan was taken.
 	Wait time.Duration
 	// Key identifies the cell that prevented the plan with the shortest wait.
 	Key LimitKey
@@ -41,7 +41,7 @@ type LimitMark struct {
 // RateLimits counts the units of rate limits for several processes, and keeps their marks. Package
 // throttle uses it. It must be safe for concurrent use.
 //
-// Changes that it loses make limits looser for at most one window. So a fast store that may lose
+// If a store loses changes, limits are looser for at most one window. So a fast store that may lose
 // the last second of its changes can implement it, such as package redisstore.
 type RateLimits interface {
 	// TakeUnits takes one unit of every cell of the first plan for which all units are available.
@@ -51,9 +51,9 @@ type RateLimits interface {
 	TakeUnits(ctx context.Context, group LimitKey, plans [][]LimitCell) (LimitTake, error)
 	// ReturnUnits gives back one unit to each cell of a group. A full cell stays full.
 	ReturnUnits(ctx context.Context, group LimitKey, cells []LimitCell) error
-	// PutMark adds m to the set. If the member is already in the set, PutMark replaces its stamp and
-	// keeps the later Seen. Then it removes the marks with the oldest Seen until at most keep
-	// remain. A mark expires ttl after its Seen. now is the caller's clock.
+	// PutMark adds m to the set. If the member is already in the set, PutMark replaces its stamp
+	// and keeps the later Seen. Then it removes the marks with the oldest Seen until at most keep
+	// marks remain. A mark expires ttl after its Seen. now is the caller's clock.
 	PutMark(ctx context.Context, now time.Time, set LimitKey, m LimitMark, keep int, ttl time.Duration) error
 	// MarksOf returns the unexpired marks of each set, in any order. now is the caller's clock.
 	MarksOf(ctx context.Context, now time.Time, sets []LimitKey) ([][]LimitMark, error)

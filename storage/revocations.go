@@ -10,20 +10,20 @@ import (
 // signed access tokens without a query. It is optional; package cached implements it, with
 // Options.DenySet. Schemes that sign access tokens call it before they query the store.
 type UnchangedTokens interface {
-	// TokenLifetime returns the lifetime that the store was configured for, which no scheme over it
-	// should exceed, and the longest lifetime that a token can have. A scheme MUST reject tokens that
-	// live longer, because the store may have forgotten that they were revoked. configured is 0 if
-	// the store knows nothing; accepted is then NoTokenLimit. It is also NoTokenLimit until the store has
-	// read what other processes issue.
+	// TokenLifetime returns two lifetimes. configured is the lifetime that the store was configured
+	// for; no scheme over the store should exceed it. accepted is the longest lifetime that a token
+	// can have. A scheme MUST reject tokens that live longer, because the store may have forgotten
+	// that they were revoked. configured is 0 if the store knows nothing; accepted is then
+	// NoTokenLimit. It is also NoTokenLimit until the store has read what other processes issue.
 	TokenLifetime() (configured, accepted time.Duration)
-	// TokenUnchanged reports that nothing that a token depends on was revoked, disabled, deleted or
-	// lessened since the token was issued: its subject, client, family and ID, and the roles of its
-	// subject. Then all its claims are still true. It never queries a database. False means that this
-	// is not certain: the caller must query the store.
+	// TokenUnchanged reports that the token's subject, client, family and ID were not revoked,
+	// disabled or deleted since the token was issued, and that the roles of its subject were not
+	// reduced. Then all its claims are still true. It never queries a database. False means that
+	// this is not certain: the caller must query the store.
 	TokenUnchanged(ctx context.Context, t *IssuedToken) bool
-	// UnchangedUser is TokenUnchanged with the account of the token's subject, which may need a query
-	// for the first token of the subject. If ok is false, the caller must query the store. An error
-	// is that of UserByID.
+	// UnchangedUser is TokenUnchanged with the account of the token's subject, which may need a
+	// query for the first token of the subject. If ok is false, the caller must query the store. It
+	// returns the errors of UserByID.
 	UnchangedUser(ctx context.Context, t *IssuedToken) (u User, ok bool, err error)
 	// TokenLease returns a lease that is valid while TokenUnchanged(t) is true.
 	TokenLease(t *IssuedToken) Lease
@@ -57,19 +57,19 @@ type IssuedToken struct {
 // Revocations is a store that lists what was revoked recently. It is optional; package cached needs
 // it for Options.DenySet.
 type Revocations interface {
-	// RecordTokenLifetime records that access tokens with that lifetime are being issued. The record
-	// counts until tokens of that lifetime have expired, and [RevocationMargin] longer. So the
-	// result of a later call can only be shorter after that time. Call it while tokens are issued, at
-	// least once a minute. While a lifetime is recorded, Block and EndFamily block for at least
-	// that long, because a token of another process may live longer than the caller knows.
+	// RecordTokenLifetime records that access tokens with that lifetime are being issued. The
+	// record counts until tokens of that lifetime have expired, and [RevocationMargin] longer.
+	// Until then, no call returns a shorter lifetime. Call it while tokens are issued, at least
+	// once a minute. While a lifetime is recorded, Block and EndFamily block for at least that
+	// long, because a token of another process may live longer than the caller knows.
 	//
 	// It returns ErrInvalid if lifetime is below a second or above [MaxTokenLifetime].
 	RecordTokenLifetime(ctx context.Context, lifetime time.Duration) (TokenLifetimes, error)
-	// RevokedSince calls f for everything that was revoked at since or later: subjects with a new
-	// epoch, subjects whose account was changed, clients that were disabled or deleted, and all
-	// entries of the blocklist, whenever they were made. It reads one snapshot, on the primary
-	// server. The same subject or client can come twice. It returns ErrLimit, after limit calls, if
-	// there are more.
+	// RevokedSince calls f for everything that was revoked at the given time or later: subjects
+	// with a new epoch, subjects whose account was changed, and clients that were disabled or
+	// deleted. It also calls f for all entries of the blocklist, even older ones. It reads one
+	// snapshot, on the primary server. The same subject or client can come twice. It returns
+	// ErrLimit, after limit calls, if there are more.
 	RevokedSince(ctx context.Context, since time.Time, limit int, f func(Revocation)) error
 }
 
@@ -89,12 +89,12 @@ type TokenLifetimes struct {
 	Longest time.Duration
 	// Now is the time by the store's clock.
 	Now time.Time
-	// Since is the time from which on the store knows all revocations; zero if it always did. It is
-	// the time of a migration, or of a change of the whole store.
+	// Since is the time from which on the store knows all revocations; zero means that it knows
+	// all. It is the time of a migration, or of a change of the whole store.
 	Since time.Time
 }
 
-// Revocation is one of a subject, a client, and an entry of the blocklist.
+// Revocation is something that was revoked: a subject, a client, or an entry of the blocklist.
 type Revocation struct {
 	Subject string
 	Client  string

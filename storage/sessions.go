@@ -41,7 +41,7 @@ type Session struct {
 	UserAgent, Address string
 }
 
-// Expired reports whether the session has expired at now.
+// Expired reports whether the session has expired at the given time.
 func (s *Session) Expired(now time.Time) bool {
 	return !now.Before(s.Expires) || !now.Before(s.Ends)
 }
@@ -92,14 +92,13 @@ type Sessions interface {
 	// exist, ErrConflict if it has another version, and ErrInvalid if the data is too long. Errors
 	// change nothing.
 	SaveSession(ctx context.Context, d Digest, version int64, data []byte) error
-	// TouchSession records a use at the time seen. If the session exists, has not expired by then,
-	// and its LastSeen is not later than the argument before, it sets LastSeen to seen and Expires
-	// to expires, and returns true. Expires never moves back or beyond Ends. Of several concurrent
+	// TouchSession records a use of the session at the given time. If LastSeen <= before, and the
+	// session has not expired at the time of the use, it sets LastSeen to seen and Expires to
+	// expires, and returns true. Expires never moves back or beyond Ends. Of several concurrent
 	// calls, one writes.
 	//
-	// If the argument before is later than seen, the call corrects a time that was recorded while a
-	// clock was ahead. Then it changes the session only if seen < LastSeen <= before. It sets
-	// Expires to expires even if that moves it back.
+	// A call with before > seen corrects a time that was recorded while a clock was ahead. It
+	// changes the session only if seen < LastSeen <= before. In this case Expires can move back.
 	TouchSession(ctx context.Context, d Digest, seen, expires, before time.Time) (bool, error)
 	// DeleteSession deletes the session. It returns ErrNotFound if there is none or it was already
 	// deleted.
@@ -117,12 +116,13 @@ type SessionList interface {
 	// DeleteSessionOf deletes the subject's session with that ID. It returns ErrNotFound if there
 	// is none or it was already deleted.
 	DeleteSessionOf(ctx context.Context, subject, id string) error
-	// DeleteSessionsOf deletes all sessions of the subject, except the one whose ID is keep. If keep
-	// is "", it deletes all of them. It returns the number deleted.
+	// DeleteSessionsOf deletes all sessions of the subject, except the session with the ID in keep.
+	// If keep is "", it deletes all of them. It returns the number deleted.
 	DeleteSessionsOf(ctx context.Context, subject, keep string) (int, error)
 	// DeleteSeries deletes the subject's sessions of a series, whose IDs begin with the series and
-	// a dot. It keeps the session whose ID is keep; if keep is "", it deletes all of them. It
-	// returns the number deleted. A series that is malformed or contains a dot has no sessions.
+	// a dot. It does not delete the session with the ID in keep; if keep is "", it deletes all of
+	// them. It returns the number deleted. A series that is malformed or contains a dot has no
+	// sessions.
 	DeleteSeries(ctx context.Context, subject, series, keep string) (int, error)
 }
 

@@ -42,9 +42,9 @@ type SigningKeys interface {
 	ListSigningKeys(ctx context.Context, purpose string) ([]SigningKey, error)
 	// SigningPurposes returns the purposes that have keys, including expired ones, sorted.
 	SigningPurposes(ctx context.Context) ([]string, error)
-	// CreateSigningKey inserts k if the first key of ListSigningKeys has the ID newest, or if there
-	// is no key and newest is "". So only one of several concurrent processes creates a key. It
-	// returns ErrConflict if another key is the first, or if the purpose has a key with k.ID, and
+	// CreateSigningKey inserts k if newest is the ID of the first key of ListSigningKeys, or "" if
+	// there is no key. So only one of several concurrent processes creates a key. It returns
+	// ErrConflict if another key is the first, or if the purpose has a key with k.ID, and
 	// ErrInvalid if k.Check rejects k.
 	CreateSigningKey(ctx context.Context, k SigningKey, newest string) error
 	// ExpireSigningKey sets when a key no longer verifies signatures. It returns ErrNotFound if

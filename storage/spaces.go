@@ -7,8 +7,8 @@ import (
 
 // Spaced is a store whose subjects have a name space: the name of its account table. Use it if
 // several account tables have credentials in one database, or under one issuer or master key, so
-// that their IDs could collide. A store that does not implement it, or whose Space is "", has
-// subjects without a name space.
+// that their IDs could collide. A store without this interface, or with the Space "", has subjects
+// without a name space.
 //
 // In a space each subject and user ID of this package has the form SPACE:ID, such as "staff:1". The
 // first colon separates them; [User.LocalID] returns the ID without the space. A store rejects
@@ -35,7 +35,7 @@ func SubjectIn(space, id string) string {
 }
 
 // BelongsTo reports whether subject is in space. Every subject is in the space "", because a store
-// without a space is never used together with another one.
+// without a space is never used together with another store.
 func BelongsTo(space, subject string) bool {
 	return space == "" ||
 		len(subject) > len(space)+1 && subject[len(space)] == ':' && subject[:len(space)] == space

@@ -30,17 +30,17 @@ type StaticTokens interface {
 	// StaticTokenOf returns the subject's token, or ErrNotFound.
 	StaticTokenOf(ctx context.Context, subject string) (StaticToken, error)
 	// PutStaticToken writes t with one compare-and-swap. If old is zero, the subject must have no
-	// token; otherwise its token must have the digest old. It returns ErrConflict if that fails or
-	// another subject has t.Digest, and ErrStale if the subject is absent or disabled or its epoch
-	// is not t.Epoch. Errors change nothing.
+	// token. Otherwise the digest of its token must be equal to old. It returns ErrConflict if that
+	// fails or another subject has t.Digest. It returns ErrStale if the subject is absent or
+	// disabled, or if its epoch is not t.Epoch. Errors change nothing.
 	PutStaticToken(ctx context.Context, t StaticToken, old Digest) error
 	// DeleteStaticToken deletes the token with that digest. It returns ErrNotFound if there is none
 	// or it was already deleted.
 	DeleteStaticToken(ctx context.Context, d Digest) error
 	// DeleteStaticTokenOf deletes the subject's token; see DeleteStaticToken.
 	DeleteStaticTokenOf(ctx context.Context, subject string) error
-	// ListStaticTokens returns up to limit tokens whose Subject is greater than after, in order of
-	// Subject. An empty after starts at the beginning.
+	// ListStaticTokens returns up to limit tokens with Subject > after, in order of Subject. If
+	// after is "", the list starts at the beginning.
 	ListStaticTokens(ctx context.Context, after string, limit int) ([]StaticToken, error)
 }
 

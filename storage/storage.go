@@ -6,8 +6,8 @@
 // # Parts
 //
 // There are 23 interfaces, of one to nine methods each. A store implements any number of them, and
-// a scheme requires only those that it uses. Method names are unique across them, so one value (a
-// *memory.Store, a *gormstore.Store, or your own type) can serve all schemes.
+// a scheme requires only the interfaces that it uses. Method names are unique across them, so one
+// value (a *memory.Store, a *gormstore.Store, or your own type) can serve all schemes.
 //
 //	Users, Accounts    accounts: read and create them; passwords, disabling, deletion
 //	Subjects           epochs: one write revokes every credential of a subject
@@ -66,7 +66,7 @@ var (
 	ErrNotFound = errors.New("storage: not found (unknown, revoked or deleted)")
 
 	// ErrConflict means that another change came first: a unique name or digest exists already, or
-	// the record to replace is not the one that the caller read. Nothing was changed.
+	// the record to replace has changed since the caller read it. Nothing was changed.
 	ErrConflict = errors.New("storage: conflict")
 
 	// ErrStale means that the subject's epoch changed, or the subject was disabled or deleted,

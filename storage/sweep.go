@@ -2,9 +2,10 @@ package storage
 
 import "time"
 
-// When records of a short-lived kind are inserted, a store also removes expired ones, so their
-// number stays bounded even if you never call Prune. These kinds are authorization requests, codes,
-// device grants, replay records, counters, access tokens, one-time tokens and sessions.
+// When records of a short-lived kind are inserted, a store also removes expired records of the
+// kind. So their number stays bounded even if you never call Prune. These kinds are authorization
+// requests, codes, device grants, replay records, counters, access tokens, one-time tokens and
+// sessions.
 const (
 	// SweepEvery is the number of inserts of a kind after which expired records of that kind are
 	// removed.

@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// User is the stored record of an account as the schemes need it: ID, name, password hash, and
-// whether the account is enabled. An application with its own user table maps the record to it (see
-// gormstore.UserTable) or implements [Users]. In an identity the record is part of an [Account],
-// which also has permissions.
+// User is the stored record of an account: ID, name, password hash, and whether the account is
+// enabled. An application with its own user table maps the record to it (see gormstore.UserTable)
+// or implements [Users]. In an identity the record is part of an [Account], which also has
+// permissions.
 type User struct {
 	// ID is the immutable identifier to which credentials are bound: the account's subject. It MUST
 	// NOT be given to another account, not even after a deletion; otherwise that account inherits
@@ -32,8 +32,8 @@ type User struct {
 
 	bare uint8 // the index in ID where the local ID begins
 
-	// Roles are the account's coarse roles, such as "admin". A role is not empty, has no comma and
-	// no NUL, and neither begins nor ends with white space. Use Accounts.SetRoles to change them.
+	// Roles are the account's coarse roles, such as "admin". A role is a non-empty text without
+	// commas and NUL, and without white space at its ends. Use Accounts.SetRoles to change them.
 	Roles []string
 	// Created is when the account was created.
 	Created time.Time
@@ -50,7 +50,7 @@ func (u User) Clone() User {
 	return u
 }
 
-// LocalID returns the account's ID as its table has it: ID without the name space of the store (see
+// LocalID returns the account's ID in its own table: ID without the name space of the store (see
 // [Spaced]). Use it for the application's own queries, and ID for everything in this library.
 func (u *User) LocalID() string { return u.ID[min(int(u.bare), len(u.ID)):] }
 
@@ -89,12 +89,12 @@ type Users interface {
 	UserByID(ctx context.Context, id string) (User, error)
 	// UserByName returns the account with a canonical name; otherwise it works like UserByID.
 	UserByName(ctx context.Context, name string) (User, error)
-	// ListUsers returns up to limit accounts whose Name is greater than after, in order of Name. An
-	// empty after starts at the beginning.
+	// ListUsers returns up to limit accounts with Name > after, in order of Name. If after is "",
+	// the list starts at the beginning.
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
 	// CreateUser inserts u. It returns ErrConflict if its ID or Name exists, and ErrInvalid if
-	// u.Check rejects u. If a subject with that ID existed before, the new account continues its
-	// epoch, so credentials of the old account do not match the new one.
+	// u.Check rejects u. If a subject with that ID existed before, the new account gets the
+	// subject's current epoch, so credentials of the old account do not match the new account.
 	CreateUser(ctx context.Context, u User) error
 }
 
@@ -102,8 +102,7 @@ type Users interface {
 // account is unchanged (password.Cached). It is optional; package cached implements it.
 type LiveUsers interface {
 	// LiveUser is UserByID without the password hash. It also returns the fingerprint of the hash
-	// (PasswordHash.Fingerprint), which is equal for two calls if and only if the hash was the
-	// same.
+	// (PasswordHash.Fingerprint), which changes exactly when the hash changes.
 	LiveUser(ctx context.Context, id string) (u User, fingerprint Digest, err error)
 	// Itself returns the store that has the methods; see [Itself].
 	Itself() any
@@ -121,18 +120,19 @@ type Accounts interface {
 	// credentials. It returns ErrNotFound if there is no such account.
 	SetPassword(ctx context.Context, id string, hash PasswordHash) error
 	// ChangePassword is SetPassword for a user who proved the old password. If the account is
-	// disabled, or its epoch is not the epoch that was read with the old hash, it changes nothing
-	// and returns ErrStale. So it does not undo a reset or a disabling that happened in between.
+	// disabled, or its epoch is not the epoch that was read with the old hash, ChangePassword
+	// changes nothing and returns ErrStale. So it does not undo a reset or a disabling that
+	// happened in between.
 	ChangePassword(ctx context.Context, id string, epoch int64, hash PasswordHash) error
-	// ReplaceHash replaces the stored hash, if it still equals the argument old, for example by a
-	// stronger hash of the same password. It does not bump the epoch. It returns ErrConflict if the
-	// stored hash is another one, and ErrNotFound if there is no such account.
+	// ReplaceHash replaces the stored hash, for example by a stronger hash of the same password. It
+	// does so only if the stored hash is still the old hash. It does not bump the epoch. It returns
+	// ErrConflict if another hash is stored, and ErrNotFound if there is no such account.
 	ReplaceHash(ctx context.Context, id string, old, new PasswordHash) error
 	// SetActive enables or disables the account. Disabling bumps the epoch and deletes the static
 	// token and the credentials, even if the account was already disabled.
 	SetActive(ctx context.Context, id string, active bool) error
-	// SetRoles replaces the roles of the account. Called without roles, it removes them. The next
-	// read of the account returns the new roles, so they apply from the next request of every
+	// SetRoles replaces the roles of the account. If roles is empty, the account has no roles. The
+	// next read of the account returns the new roles, so they apply from the next request of every
 	// scheme that reads the account. It does not bump the epoch, because credentials prove the
 	// user's identity, not the roles. It returns ErrInvalid if CheckRoles rejects the roles, and
 	// ErrNotFound if there is no such account.
@@ -171,8 +171,8 @@ type Permissions interface {
 	SetGroupPermissions(ctx context.Context, group string, perms []string) error
 }
 
-// PermissionChecker is a store that caches permissions and can find one without copying the list.
-// It is optional; package cached implements it.
+// PermissionChecker is a store that caches permissions and can find a permission without copying
+// the list. It is optional; package cached implements it.
 type PermissionChecker interface {
 	// SubjectHasPermission reports whether SubjectPermissions of subject contains name or "*".
 	SubjectHasPermission(ctx context.Context, subject, name string) (bool, error)

@@ -11,7 +11,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Log is what Options.Required needs of the store of a scheme.
+// Log is the interface that the store of a scheme must implement for Options.Required.
 type Log interface {
 	storage.Transactor
 	storage.AuditLog
@@ -53,23 +53,24 @@ func (c *collector) of(store any) bool {
 
 type collectorKey struct{ *Notifier }
 
-// Change runs a change of credentials, and reports its events. Call it for each change of which an
-// event must not be lost, with the store that change writes to. change makes the change and calls
-// [Notifier.Notify], both with the context that it receives.
+// Change runs a change of credentials, and reports its events. Call it for each change whose event
+// must not be lost, with the store that the change is written to. The function change makes the
+// change and calls [Notifier.Notify], both with the context that it receives.
 //
-// Without Options.Required, and with a nil Notifier, Change only calls change. With it, change runs in
-// a transaction of the store that also stores the events. If change returns nil, both are committed,
-// and then the function of New is called with the events. Otherwise neither is. An error of Change that
-// is not the error of change means that the events, or the change, could not be stored: the credential
-// that was to be revoked is still valid, and the caller answers 503.
+// If Options.Required is not set, or the Notifier is nil, Change only calls the function change.
+// With Options.Required, change runs in a transaction of the store that also stores the events. If
+// change returns nil, both are committed, and then the function of New is called with the events.
+// Otherwise neither is. If Change returns an error that the function change did not return, nothing
+// was stored. A credential that was to be revoked is still valid, and the caller answers 503.
 //
 // change may call Change. For the same store, the inner change is part of the outer one. For another
 // store it is a change of its own, which is committed first.
 //
-// change may run several times, if the database aborts its transaction; see storage.Retrier. It may
-// also run in a transaction of the caller. Then the events are part of that transaction, and the
-// function is called before it is committed. change MUST return nil for a rejection that changed
-// something, such as a reused refresh token whose family is revoked: an error would undo it.
+// If the database aborts the transaction, change may run several times; see storage.Retrier. change
+// may also run in a transaction of the caller. Then the events are part of that transaction, and the
+// function is called before the commit. change MUST return nil for a rejection that changed
+// something, such as a reused refresh token whose family is revoked: an error would undo the
+// revocation.
 func (n *Notifier) Change(ctx context.Context, store any, change func(ctx context.Context) error) error {
 	if n == nil || !n.opts.Required || authn.Explained(ctx) {
 		return change(ctx)

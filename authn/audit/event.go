@@ -21,7 +21,7 @@ type Event struct {
 	// Subject is the account that the event is about.
 	Subject string `json:"subject,omitempty"`
 	// Actor is the account that caused the event, if it is not Subject, such as an administrator.
-	// Unless the scheme sets it, Notify takes it from the identity of the request.
+	// If the scheme does not set Actor, Notify takes it from the identity of the request.
 	Actor string `json:"actor,omitempty"`
 	// Client is the OAuth 2.0 client.
 	Client string `json:"client,omitempty"`
@@ -52,9 +52,9 @@ type Event struct {
 	typed string // the name typed at a failed login
 }
 
-// ForName returns a copy of e with the name that was typed at a failed login. Notify puts its HMAC
-// into Credential if Options.Keys is set, and otherwise drops it, because people sometimes type a
-// password into the name field.
+// ForName returns a copy of e with the name that was typed at a failed login. If Options.Keys is
+// set, Notify puts the HMAC of the name into Credential. Otherwise Notify drops the name, because
+// people sometimes type a password into the name field.
 func (e Event) ForName(typed string) Event {
 	e.typed = typed
 	return e

@@ -13,7 +13,7 @@ import (
 
 // QueueOptions configure a [Queue]. A nil *QueueOptions means all defaults.
 type QueueOptions struct {
-	// Size is the maximum number of events that wait; 0 means 4,096, and the most is 1,048,576.
+	// Size is the maximum number of events that wait; 0 means 4,096, and the maximum is 1,048,576.
 	Size int
 	// Context returns the context for the function, with the values of ctx that it needs, such as the
 	// trace span. It MUST NOT return ctx, or a context that wraps it: that would keep the request, with
@@ -21,8 +21,8 @@ type QueueOptions struct {
 	Context func(ctx context.Context) context.Context
 	// Sink receives the kind of each dropped event, for metrics. Nil means none.
 	Sink *observe.Sink
-	// Logger receives a message when the first event is dropped after the queue was empty, at Warn, and
-	// panics of the function, at Error. Nil means slog.Default().
+	// Logger receives a message at Warn when the first event is dropped after the queue was empty.
+	// It receives panics of the function at Error. Nil means slog.Default().
 	Logger *slog.Logger
 }
 

@@ -22,7 +22,7 @@ type forcedKey struct{}
 // The scheme with the name Identity.Scheme accepts the identity, and its challenge is sent if a
 // scope is missing. If there is no scheme with this name, the first scheme accepts it. If
 // Identity.Scheme is "", it is set to the name of the first scheme. If the zero Identity was passed
-// to As, the caller is anonymous, whatever credentials the request has.
+// to As, the caller is anonymous, even if the request has credentials.
 //
 // Forced accepts any identity, so you MUST NOT use it outside of tests. A server that imports this
 // package also imports package testing.

@@ -31,8 +31,9 @@ type Rule struct {
 // Rules returns the rules in the order in which [Run] tests them.
 func Rules() []Rule { return append([]Rule(nil), rules...) }
 
-// Run tests whether an authenticator meets the requirements of [authn.Authenticator]. It calls open
-// at least once for each rule. open returns a new World each time, and releases it with t.Cleanup.
+// Run tests whether an authenticator meets the requirements of [authn.Authenticator]. It calls the
+// function open at least once for each rule. The function returns a new World each time, and
+// releases it with t.Cleanup.
 //
 // Each rule is a subtest. If it fails, its log contains the line "authenticator contract, NAME:
 // SENTENCE". A rule that needs a field of [World] that is not set is skipped, and one line of the

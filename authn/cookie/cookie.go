@@ -50,7 +50,7 @@ type Scheme struct {
 // Authorization.
 //
 // Over https the cookie is called "__Host-" + name, so no other host of the domain can set it. With
-// csrf.Loopback it is called name. The other name is never read.
+// csrf.Loopback the name has no prefix. The other name is never read.
 //
 // To accept both the header and the cookie, put both schemes into the chain:
 //
@@ -219,10 +219,10 @@ func (s *Scheme) Token(r *http.Request) string {
 //     cookie, because it may be valid
 //   - a credential that the wrapped scheme does not accept; the response removes the cookie
 //
-// It rejects a request with 403 if another site may have caused the request (see csrf.Site.Check)
-// and the request is unsafe or switches to another protocol. This holds even if the credential is
-// valid. A request with a rejected cookie never continues as anonymous, except on a page (see
-// [Scheme.Lapsed]).
+// It also checks unsafe requests, and requests that switch to another protocol. If another site may
+// have caused such a request, the response is 403 (see csrf.Site.Check). This holds even if the
+// credential is valid. A request with a rejected cookie never continues as anonymous, except on a
+// page (see [Scheme.Lapsed]).
 func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return authn.Identity{}, authn.ErrNoCredentials

@@ -31,12 +31,12 @@ func (e ended) Unwrap() error { return e.error }
 func (e ended) Lapsed(r *http.Request, _ error) (bool, error) { return true, e.by.site.Check(r) }
 
 // Lapsed implements [authn.Lapser]: on a page, a credential that the wrapped scheme definitely
-// rejects counts as no credential. That means that it is unknown, expired or revoked, or that its
-// account is disabled. The cookie is removed and the visitor can log in again.
+// rejects counts as no credential. Such a credential is unknown, expired or revoked, or its account
+// is disabled. The cookie is removed and the visitor can log in again.
 //
-// A store failure is still answered with 503, and two cookies, or a cookie over plain http, with 401.
-// An unsafe request changes nothing: it must pass csrf.Site.Check, and is then redirected to the
-// login.
+// A store failure is still answered with 503. Two cookies, or a cookie over plain http, are
+// answered with 401. An unsafe request changes nothing: it must pass csrf.Site.Check, and is then
+// redirected to the login.
 func (s *Scheme) Lapsed(r *http.Request, err error) (bool, error) {
 	var e ended
 	if !errors.As(err, &e) {

@@ -49,7 +49,8 @@ type Site struct {
 
 // New returns a site with an origin as users see it in the browser, such as "https://app.example",
 // with a port if it is not 443. For development over plain http use [Loopback]. New returns an
-// error if the origin, a trusted origin or a host is malformed or an origin is not https.
+// error if the origin, a trusted origin or a host is malformed. It also returns an error if an
+// origin is not https.
 func New(origin string, opts *Options) (*Site, error) {
 	var o Options
 	if opts != nil {
@@ -118,9 +119,9 @@ func (s *Site) Secure(r *http.Request) bool {
 //     Sec-Fetch-Site "same-origin": a page with the Referrer-Policy "no-referrer" sends it.
 //   - Sec-Fetch-Site, if present, is "same-origin" or "none". For a trusted Origin any value is
 //     accepted.
-//   - If both are missing and Referer is present, Referer has such an origin. If Referer is missing
-//     too, the request is accepted unless Options.Strict is set; such a request may need a token
-//     (see [NeedsToken]).
+//   - If Origin and Sec-Fetch-Site are missing, Referer, if present, has the site's own or a
+//     trusted origin. Without these three headers, the request is accepted unless Options.Strict is
+//     set; it may need a token (see [NeedsToken]).
 //
 // The cause of the error, which goes to the log, holds the compared values and names the option to
 // set.
@@ -271,8 +272,8 @@ func shown(text string) string {
 }
 
 // NeedsToken reports whether a request must carry a CSRF token in addition to its cookie. This is
-// so if the request is unsafe, has neither Origin nor Sec-Fetch-Site, and has a body of a type that
-// a form of any site could send. Programs that send JSON or no body need no token.
+// so for an unsafe request without Origin and Sec-Fetch-Site, if a form of any site could send a
+// body of its type. Programs that send JSON or no body need no token.
 func NeedsToken(r *http.Request) bool {
 	if safe(r) || len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return false

@@ -8,10 +8,10 @@ import (
 )
 
 // IsForeignForm reports whether a page of another site made a browser send r without a preflight
-// request: by a form, or by a script's POST that looks like one. Use it for login endpoints that
-// read no cookie and therefore do not call [Site.Check]. The page cannot read the response, but its
-// passwords would count as attempts from the visitor's address and use up the visitor's limits.
-// Call it before an attempt is counted.
+// request: by a form, or by a script's POST in the format of a form. Use it for login endpoints
+// that read no cookie and therefore do not call [Site.Check]. The page cannot read the response,
+// but its passwords would count as attempts from the visitor's address and use up the visitor's
+// limits. Call it before an attempt is counted.
 //
 // answer holds the headers of the response. An origin that a CORS handler has allowed
 // (Access-Control-Allow-Origin) is not foreign.

@@ -30,7 +30,7 @@ const (
 )
 
 // SecretOf derives the CSRF secret of a session from the session's own secret, such as the value of
-// its cookie. session must have at least 128 random bits. When the session changes, its tokens
+// its cookie. This secret must have at least 128 random bits. When the session changes, its tokens
 // change too, and they are useless for other sessions.
 func SecretOf(session string) string {
 	sum := sha256.Sum256([]byte("vestibule csrf\x00" + session))

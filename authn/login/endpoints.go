@@ -7,9 +7,9 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 )
 
-// Endpoints holds what the endpoints of one scheme share. They send a 401 with the scheme's own
-// challenge, never with the challenge of another scheme in the chain. They answer an error of the
-// store with 503.
+// Endpoints holds the common parts of the endpoints of one scheme. They send a 401 with the
+// scheme's own challenge, never with the challenge of another scheme in the chain. They answer an
+// error of the store with 503.
 type Endpoints struct {
 	// Challenge returns the scheme's WWW-Authenticate value. Set it to the Challenge method of the
 	// scheme.

@@ -43,8 +43,8 @@ func (o Options) fields() []Field {
 	return []Field{name, password}
 }
 
-// Begin issues the credentials of a login whose password was verified. more contains the values of
-// Config.Fields. It returns the members of the response, in their order.
+// Begin issues the credentials of a login whose password was verified. The argument more contains
+// the values of Config.Fields. It returns the members of the response, in their order.
 //
 // Errors:
 //   - [storage.ErrStale]: the account was disabled, or its password was changed, after the password
@@ -124,7 +124,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Run performs a login without writing the response. Use it in a scheme that responds with
 // something else, such as a page. values contains name, password and the values of Config.Fields,
-// in this order, or is nil if the body could not be read. If err is nil, the credentials were
+// in this order. It is nil if the body could not be read. If err is nil, the credentials were
 // issued and the cookies of the login are set on w.
 func (h *Handler) Run(w http.ResponseWriter, r *http.Request) (values []string, members []authn.Member, err error) {
 	if h.config.Before != nil && r.Method == http.MethodPost {

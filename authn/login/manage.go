@@ -34,11 +34,11 @@ func Caller(r *http.Request, scheme authn.Authenticator, store any) (id authn.Id
 	return id, own, err
 }
 
-// FirstPartyOf returns a 403 if id must not manage credentials in store. This is so if id is not
-// first-party (see [FirstParty]), if its subject is not in the store's name space, or if its
-// account is known to be in another store. Call it if an endpoint takes the caller from the chain
-// and acts in a store. A chain can have schemes over several stores, in which the same ID belongs
-// to different people.
+// FirstPartyOf returns a 403 if id must not manage credentials in store. It accepts a first-party
+// identity (see [FirstParty]) whose subject is in the store's name space, unless its account is
+// known to be in another store. Call it if an endpoint takes the caller from the chain and acts in
+// a store. A chain can have schemes over several stores, in which the same ID belongs to different
+// people.
 //
 // If the stores have name spaces, the name space in the ID decides, because such an ID means the
 // same account in all stores. Otherwise the store that the scheme recorded decides (see
@@ -55,9 +55,9 @@ func FirstPartyOf(id authn.Identity, store any) error {
 	return nil
 }
 
-// FirstParty returns a 403 if id must not manage the account's credentials. This is so if id has no
-// user, has another issuer, or is scope-limited (see [authn.Identity.Delegated]). If you act in a
-// store, call [FirstPartyOf].
+// FirstParty returns a 403 if id must not manage the account's credentials. It rejects an identity
+// without a user, of another issuer, or with limited scopes (see [authn.Identity.Delegated]). If
+// you act in a store, call [FirstPartyOf].
 func FirstParty(id authn.Identity) error {
 	if id.Subject == "" || id.Issuer != "" || id.Delegated() {
 		return authn.PermissionDenied("")

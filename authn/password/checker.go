@@ -43,8 +43,8 @@ type Options struct {
 	// process, with the default limits of package throttle and without device cookies. Set your own
 	// to use device cookies, or if several processes share the accounts.
 	Limiter authn.LoginLimiter
-	// InsecureNoLimiter turns limits off, so passwords can be guessed as fast as the hasher
-	// computes. Set it only in tests, or if something in front of the server limits logins.
+	// InsecureNoLimiter turns limits off, so passwords can be guessed at the full speed of the
+	// hasher. Set it only in tests, or if something in front of the server limits logins.
 	InsecureNoLimiter bool
 	// Proxies are trusted to report the client's address, for the default limiter and for Cached.
 	// Set it behind a reverse proxy; otherwise all clients share one address and one limit.
@@ -65,7 +65,7 @@ type Options struct {
 	// Set MinLengthAlone if the password is the only factor of a login.
 	MinLength int
 	// Words are words of the service, such as its name. A new password is rejected if it consists
-	// only of one of them, or of the account's name or e-mail address, plus some digits or
+	// only of such a word, or of the account's name or e-mail address, plus some digits or
 	// punctuation.
 	Words []string
 	// InsecureAllowCommon accepts new passwords that attackers try first: 20,000 listed passwords,

@@ -51,7 +51,7 @@ type HasherOptions struct {
 	// while an old program reads the same table.
 	NewFormat Format
 	// Slots is the number of concurrent hash computations; 0 means half of the cores, at least one.
-	// Each uses Params.Memory, or as much as the stored hash requires, at most 256 MiB.
+	// Each uses Params.Memory, or the memory that the stored hash requires, at most 256 MiB.
 	Slots int
 	// MaxWait is how long a login waits for a slot before it gets 503; 0 means one second.
 	MaxWait time.Duration
@@ -125,12 +125,12 @@ func (p Params) check() error {
 }
 
 // Hash returns a new hash of password. source identifies where the request comes from, for the fair
-// sharing of slots. It is an address or a prefix, which counts as its network (IPv4 /24 or IPv6
-// /48), or any other text, including "".
+// sharing of slots. It can be any text, including "". An address or a prefix counts as its network
+// (IPv4 /24 or IPv6 /48).
 //
-// It returns an *authn.Unavailable if the queue is full or the wait was too long, and ctx's error
-// if ctx ends while it waits. With a bcrypt NewFormat, a password of more than 72 bytes is an
-// error.
+// It returns an *authn.Unavailable if the queue is full or the wait was too long. If ctx ends
+// during the wait, it returns ctx's error. With a bcrypt NewFormat, a password of more than 72
+// bytes is an error.
 func (h *Hasher) Hash(ctx context.Context, source, password string) (storage.PasswordHash, error) {
 	return h.hashFor(ctx, caller{network: networkOf(source)}, password)
 }
@@ -157,12 +157,12 @@ func (h *Hasher) argon2id(password string, salt []byte) []byte {
 	return argon2.IDKey([]byte(password), salt, h.params.Time, h.params.Memory, h.params.Threads, keyLen)
 }
 
-// Verify reports whether password matches encoded and, if so, whether the hash is outdated and
-// should be replaced by one with the current parameters.
+// Verify reports whether password matches encoded. If so, it also reports whether the hash is
+// outdated, so that a hash with the current parameters should replace it.
 //
-// It computes exactly one hash, whatever encoded is. An empty, unusable, unknown, malformed or too
-// expensive hash matches nothing and costs as much as the slowest hash met so far. It returns the
-// same errors as [Hasher.Hash].
+// It computes exactly one hash, for every value of encoded. An empty, unusable, unknown, malformed
+// or too expensive hash matches nothing, and takes the time of the slowest hash that was verified
+// so far. It returns the same errors as [Hasher.Hash].
 //
 // A hash is too expensive if it needs more than 256 MiB of memory, more than 4,000,000 iterations
 // of PBKDF2 or a bcrypt cost above 14. The same is true of argon2 if memory times passes is above

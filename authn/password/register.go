@@ -44,10 +44,10 @@ func (u NewUser) MarshalJSON() ([]byte, error) { return json.Marshal(u.String())
 // transaction, for example to create a token or a profile for the new user. If a hook fails, no
 // account is created.
 //
-// If the name is malformed or taken, the e-mail address cannot be stored, or the policy rejects the
-// password, it returns an *authn.Error with status 400 and a message for the field. It returns
-// [storage.ErrConflict] if n.ID is taken, and [storage.ErrInvalid] if n.ID or a role cannot be
-// stored. Errors of hooks, of the hasher and of the store are returned unchanged.
+// It returns an *authn.Error with status 400 and a message for the field in three cases: the name
+// is malformed or taken, the e-mail address cannot be stored, or the policy rejects the password.
+// It returns [storage.ErrConflict] if n.ID is taken, and [storage.ErrInvalid] if n.ID or a role
+// cannot be stored. Errors of hooks, of the hasher and of the store are returned unchanged.
 //
 // The hash is queued under the client's network, so that one network cannot keep others from
 // registering. Pass the context of a request that the middleware of package authn (or
@@ -212,9 +212,9 @@ func (c *Checker) ChangePassword(r *http.Request, name, old, new string) error {
 
 // ChangeOwn does the same as [Checker.ChangePassword] and returns a login with which the caller can
 // get a new credential. Pass it to Start or Keep of a session, or use its Subject and Epoch to
-// issue a token. All other credentials are revoked, including those of an attacker who knew the old
-// password. If the account changes again, the login is outdated, and issuing a credential returns
-// [storage.ErrStale].
+// issue a token. All other credentials are revoked, including credentials of an attacker who knew
+// the old password. If the account changes again, the login is outdated, and issuing a credential
+// returns [storage.ErrStale].
 //
 // Set the login's cookies on the response, as after CheckPassword. It returns the same errors as
 // ChangePassword.

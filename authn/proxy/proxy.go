@@ -1,12 +1,12 @@
-// Package proxy authenticates requests for a gateway: before the gateway forwards a request, it
-// sends a sub-request to this package's handler, which allows or rejects it. The name of this
-// feature is auth_request in nginx, forward auth in Traefik and Caddy, and external authorization
-// in Envoy.
+// Package proxy authenticates requests for a gateway. Before the gateway forwards a request, it
+// sends a sub-request to this package's handler, and the handler allows or rejects the request. The
+// name of this feature is auth_request in nginx, forward auth in Traefik and Caddy, and external
+// authorization in Envoy.
 //
 // Create the handler with [NewForwardAuth]. The gateway's sub-request describes the client's
-// request. The handler authenticates it, checks a guard, and responds with 204 and the identity in
-// headers, which the gateway passes to the application behind it. docs/gateways.md has a
-// configuration for each gateway.
+// request. The handler authenticates this request and checks a guard. If both succeed, it responds
+// with 204 and the identity in headers, and the gateway passes these headers to the application.
+// docs/gateways.md has a configuration for each gateway.
 //
 // Use it for applications that do not use this library. An application that uses this library
 // authenticates requests itself and needs only authn.TrustedProxies.
@@ -115,13 +115,12 @@ type forwardAuth struct {
 }
 
 // NewForwardAuth returns a handler for the sub-requests of a gateway, of any method. Register it
-// with authz.Mux.Public. Sub-requests must come from one of proxies and use the dialect.
+// with authz.Mux.Public. Sub-requests must come from a proxy in proxies, and must use the dialect.
 //
 // The handler decides about the client's request, not about the sub-request: auth and guard get the
 // original method, host, path and scheme. A cross-site POST is therefore rejected, although nginx
-// sends the sub-request as GET. The host is in the form of csrf.Site.CanonicalHost, however the
-// client spelled it. The handler reads only the headers of the dialect, and each must occur exactly
-// once.
+// sends the sub-request as GET. The host is in the form of csrf.Site.CanonicalHost. The handler
+// reads only the headers of the dialect, and each must occur exactly once.
 //
 // The responses are:
 //   - 204 (Envoy: 200): allowed. Identity headers describe the caller, with all bytes outside
@@ -147,9 +146,9 @@ type forwardAuth struct {
 // is that the application behind the gateway reads only the user's ID. An identity of another
 // issuer is accepted only with ForwardAuthOptions.Issuers.
 //
-// An unsafe request that is authenticated must also pass site.Check, unless it was authenticated by
-// an Authorization header other than Basic, Digest, Negotiate or NTLM. This protects against
-// cross-site requests even if a scheme lacks its own check.
+// An authenticated unsafe request must also pass site.Check. An exception is a request that was
+// authenticated by an Authorization header, but not with Basic, Digest, Negotiate or NTLM. This
+// protects against cross-site requests even if a scheme lacks its own check.
 //
 // NewForwardAuth returns an error if an argument is missing, proxies or the site's proxies are
 // empty, or an option is invalid.

@@ -24,7 +24,7 @@ type FormOptions struct {
 	Login, Request string
 	// NameLabel is the label of the field "address" if people type something else than an e-mail
 	// address, such as "Username". "" means "E-mail address", and the browser then checks that the
-	// value looks like one.
+	// value looks like an e-mail address.
 	NameLabel string
 	// Render writes a page after status and headers were set. The page is sent after Render
 	// returns. If it panics, the response is 500. At StepDone, the password has been changed before
@@ -57,8 +57,8 @@ type Page struct {
 	Problem, Field string
 	// Address is the address of the previous attempt.
 	Address string
-	// Token is the token of the previous attempt if the password was rejected, so that users need
-	// not open the link again. It MUST be used only as the value of the field "token".
+	// Token is the token of the previous attempt if the password was rejected, so that users do not
+	// have to open the link again. It MUST be used only as the value of the field "token".
 	Token Token
 	// Login, Request and NameLabel are the values of FormOptions.
 	Login, Request, NameLabel string

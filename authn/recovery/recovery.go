@@ -57,8 +57,8 @@ type Find func(ctx context.Context, address string) (storage.User, error)
 type Message struct {
 	User storage.User
 	// Link is the URL of the page with the token after "#". Browsers do not send this part to a
-	// server, so it is in no request, Referer or log. A script of the page reads it; without
-	// scripts users paste the link, so the message should show it as text.
+	// server, so it is in no request, Referer or log. A script of the page reads the token. Without
+	// scripts users paste the link, so the message should show the link as text.
 	Link string
 	// Token is the token in Link.
 	Token   string
@@ -126,9 +126,9 @@ type Recovery struct {
 	known     chan pending // requests of callers that may be known
 }
 
-// New returns a Recovery. page is the absolute URL of the page in the links, over https or, for
-// development on one machine, on a loopback address. The host of a link always comes from page and
-// never from a request. Messages wait until [Recovery.Run] runs.
+// New returns a Recovery. page is the absolute URL of the page in the links. It must be https or,
+// for development on one machine, have a loopback address. The host of a link always comes from
+// page and never from a request. Messages wait until [Recovery.Run] runs.
 //
 // New returns an error if an argument is nil, page is not such a URL, or an option is out of range.
 func New(store Store, passwords *password.Checker, page string, find Find, deliver Deliver, opts *Options) (*Recovery, error) {

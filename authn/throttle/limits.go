@@ -30,12 +30,13 @@ type LoginLimits struct {
 	// (30/m and 300/h), from an IPv4 /28 or IPv6 /56 (60/m and 600/h), and from a network (120/m
 	// and 1200/h).
 	Source, Block, Net []Rate
-	// Strangers limits all attempts of all unknown callers: 1000/m. Vast limits those from one IPv4
-	// /16 or IPv6 /32, so that one provider or one large customer cannot use up Strangers: 250/m.
+	// Strangers limits all attempts of all unknown callers: 1000/m. Vast limits the attempts of
+	// unknown callers from one IPv4 /16 or IPv6 /32: 250/m. With it, one provider or one large
+	// customer cannot use up Strangers.
 	Strangers, Vast []Rate
 	// After Strangers is used up, each network still gets the attempts of Quiet (3/h). For these,
 	// all networks share QuietReserve (200/m). So networks with few attempts can still log in
-	// during a flood. QuietVast limits the use of QuietReserve as Vast limits Strangers: 50/m.
+	// during a flood. QuietVast limits the use of QuietReserve by one IPv4 /16 or IPv6 /32: 50/m.
 	Quiet, QuietReserve, QuietVast []Rate
 	// After Strangers or Vast is used up, each account still gets the attempts of Spare (2/h). For
 	// these, all accounts share SpareReserve (2000/m). So the owner of an account that is not

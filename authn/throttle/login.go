@@ -70,8 +70,8 @@ var (
 )
 
 // NewLogin returns a limiter that counts in store. opts can be nil. It returns an error if store is
-// nil, a rate is out of range, a key does not have 32 bytes, or NameKey is not set for a [Shared]
-// store.
+// nil, a rate is out of range, or a key does not have 32 bytes. For a [Shared] store, NameKey must
+// be set.
 func NewLogin(store Store, opts *LoginOptions) (*Login, error) {
 	var o LoginOptions
 	if opts != nil {

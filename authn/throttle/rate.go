@@ -62,7 +62,7 @@ var units = [...]struct {
 // number, and the unit s, m, h or d. "off" is [Off].
 //
 // It returns an error for any other text. In particular it rejects "", so that a missing setting
-// does not disable a limit, and "5/month", which does not mean 5 per minute.
+// does not disable a limit. It also rejects "5/month", which does not mean 5 per minute.
 func ParseRate(s string) (Rate, error) {
 	if s == "off" {
 		return Off(), nil

@@ -48,10 +48,10 @@ type RefusalOptions struct {
 // accepted; rejected ones get 429 instead of 401. If an address exceeds Stop, credentials that were
 // not accepted from there before get 429 for a second.
 //
-// It remembers at most 10,000 accepted credentials, and at most 100 of one account. An account with
-// more drops its own oldest one. A full table drops a credential of the network that has the most
-// credentials and, within this network, of the account that has the most. So others cannot evict
-// the credentials of an account.
+// It remembers at most 10,000 accepted credentials, and at most 100 of one account. If an account
+// has more, its oldest credential is dropped. A full table drops a credential of the network with
+// the most credentials. Within this network, it drops a credential of the account with the most. So
+// others cannot evict the credentials of an account.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted
 // separately, so that the page cannot use up the limit of its visitor's address.

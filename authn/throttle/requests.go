@@ -32,8 +32,8 @@ type Options struct {
 // IPv6 /64) and by the networks around it (Options.Networks). Put it after the authn middleware. A
 // request over the limit gets 429 with the text of Django REST Framework.
 //
-// It returns an error if store is nil, if rate is zero, if rate or an option is out of range, or if
-// Options.NameKey is not set for a [Shared] store. The rate [Off] means no limit. If the store
+// It returns an error if store is nil, if rate is zero or out of range, or if an option is invalid.
+// For a [Shared] store, Options.NameKey must be set. The rate [Off] means no limit. If the store
 // fails, requests are counted in memory.
 //
 // Requests that a page of another site makes a browser send ([authn.FromAnotherSite]) are counted

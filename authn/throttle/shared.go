@@ -49,10 +49,10 @@ var _ Store = (*Shared)(nil)
 // Replicas returns a function for [NewShared] that always returns n.
 func Replicas(n int) func() int { return func() int { return n } }
 
-// NewShared returns a store that counts in limits. replicas returns the number of processes that
-// serve requests now. Use LiveReplicas of gormstore.Store, or [Replicas](3) for a fixed number. It is
-// called when limits begins to fail, and must not wait; a result below 1 counts as 1. opts can be
-// nil. NewShared returns an error if limits or replicas is nil.
+// NewShared returns a store that counts in limits. The function replicas returns the number of
+// processes that serve requests now. Use LiveReplicas of gormstore.Store, or [Replicas](3) for a
+// fixed number. It is called when the RateLimits begins to fail, and must not wait; a result below
+// 1 counts as 1. opts can be nil. NewShared returns an error if limits or replicas is nil.
 func NewShared(limits storage.RateLimits, replicas func() int, opts *SharedOptions) (*Shared, error) {
 	if limits == nil || replicas == nil {
 		return nil, errors.New("throttle: NewShared: limits and replicas must be set")
@@ -202,8 +202,8 @@ func (s *Shared) logger() *slog.Logger {
 	return s.log
 }
 
-// Degraded reports that the store fails, so that this process counts in its own memory. Use it in a
-// health check.
+// Degraded reports whether the store fails, so that this process counts in its own memory. Use it
+// in a health check.
 func (s *Shared) Degraded() bool { return s.failing.Load() }
 
 func (s *Shared) fallback(on bool) {

@@ -17,7 +17,7 @@ type Bucket struct {
 	Key   Key
 	Rates []Rate
 	// Shared is true for the few buckets that all callers share. A store that drops counts never
-	// drops theirs.
+	// drops the counts of shared buckets.
 	Shared bool
 }
 
@@ -60,7 +60,7 @@ type Store interface {
 	// Return gives back one unit to each bucket. A full bucket stays full.
 	Return(ctx context.Context, now time.Time, buckets []Bucket) error
 	// Mark adds m to the set. If the member is already in the set, Mark replaces its stamp and
-	// keeps the later Seen. Then it removes the marks with the oldest Seen until at most keep
+	// keeps the later Seen. Then it removes the marks with the oldest Seen until at most keep marks
 	// remain. A mark expires ttl after its Seen.
 	Mark(ctx context.Context, now time.Time, set Key, m Mark, keep int, ttl time.Duration) error
 	// Marks returns the unexpired marks of each set, in any order.

@@ -1,6 +1,6 @@
-// Package username normalizes account names, so that each account has one name however it is typed.
-// Set [Canonical] as Options.Canonical of package password. [Email] does the same for e-mail
-// addresses.
+// Package username normalizes account names, so that each account has one name, even if people type
+// it differently. Set [Canonical] as Options.Canonical of package password. [Email] does the same
+// for e-mail addresses.
 package username
 
 import (
@@ -95,8 +95,8 @@ var ErrEmail = errors.New("Enter a valid email address.")
 
 // Email returns the normal form of an e-mail address: the domain in lower case, the local part
 // unchanged. It accepts only plain addresses (local@domain) of at most 254 bytes. It returns
-// [ErrEmail] for others, in particular for those that mail servers read in different ways: quoted
-// local parts, comments, several @, and IP addresses as domain.
+// [ErrEmail] for all other addresses, in particular for addresses that mail servers read in
+// different ways: quoted local parts, comments, several @, and IP addresses as domain.
 func Email(address string) (string, error) {
 	local, domain, ok := strings.Cut(address, "@")
 	if !ok || len(address) > 254 || len(local) > 64 || !dotted(local, "!#$%&'*+/=?^_`{|}~-") {

@@ -24,8 +24,8 @@
 //     and .stale are counters. Their attributes are vestibule.courier, vestibule.reason and
 //     vestibule.direction.
 //
-// Spans are made when what they describe has ended, with its times. So those of statements are children
-// of the request's span, beside vestibule.authenticate.
+// A span is made when its operation has ended, with the times of the operation. So spans of
+// statements are children of the request's span, beside vestibule.authenticate.
 package otel
 
 import (
@@ -56,8 +56,7 @@ type Options struct {
 	NoStatements bool
 }
 
-// New returns a Sink for the options of the packages that it is to observe. It returns the error of the
-// meter.
+// New returns a Sink for the options of the observed packages. It returns the error of the meter.
 func New(opts *Options) (*observe.Sink, error) {
 	var o Options
 	if opts != nil {

@@ -8,11 +8,11 @@
 //	metrics.WatchCache(store) // a cached.Store, for its size
 //
 // Serve the metrics on an address that only Prometheus reaches. They contain no subject, client,
-// address, path or credential, but they tell how much of each happens.
+// address, path or credential, but they show how often things happen.
 //
-// All labels have few values. A code, scheme or kind that is not known is exported as "other", so that
-// a scheme that puts the text of a request there cannot fill the memory of Prometheus, or reveal it; see
-// [Options].
+// All labels have few values. A code, scheme or kind that is not known is exported as "other", so
+// that a scheme that puts the text of a request there cannot fill the memory of Prometheus, or
+// reveal the text; see [Options].
 //
 // The folder grafana of this module has a dashboard, vestibule.json, and the rules alerts.yml.
 package prometheus
@@ -37,8 +37,8 @@ type Options struct {
 	Codes []string
 	// Kinds are kinds of audit events of your own schemes, likewise.
 	Kinds []audit.Kind
-	// Version is the version for vestibule_build_info; "" means that of the module, as the build
-	// recorded it.
+	// Version is the version for vestibule_build_info; "" means the version of the module that the
+	// build recorded.
 	Version string
 }
 

@@ -1,7 +1,7 @@
 // Package rotation exchanges refresh tokens (RFC 9700, section 4.14.2). Each token is exchanged
 // once for the next token of its family. Within a grace period, a client that lost the response
 // gets the same response again. Reuse of an older token revokes the whole family, because one of
-// its two holders is a thief.
+// the two holders of the token is a thief.
 //
 // Use it for all credentials that are renewed by exchange. The JWT and OAuth 2.0 schemes and the
 // remember cookies of package session use it. Start with [New], then call [Rotator.Begin] at login
@@ -64,7 +64,7 @@ type Options struct {
 	Grace time.Duration
 	// Idle is how long a refresh token stays valid if it is not exchanged. It must be above 0.
 	Idle time.Duration
-	// Absolute is the lifetime of a family, however often it is refreshed. It must be at least
+	// Absolute is the lifetime of a family, which a refresh does not extend. It must be at least
 	// Idle.
 	Absolute time.Duration
 	// Block is the time for which a revoked family stays on the blocklist. It must be the longest
@@ -147,8 +147,8 @@ type Result struct {
 	Repeated bool
 }
 
-// Begin stores a family with its first token. It sets Created, Expires and, if it is zero, AuthTime
-// of the family. It returns the errors of storage.Families.
+// Begin stores a family with its first token. It sets Created and Expires of the family, and
+// AuthTime if AuthTime is zero. It returns the errors of storage.Families.
 func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (storage.Family, error) {
 	now := r.opts.Clock().UTC()
 	f.Created, f.Expires = now, now.Add(r.opts.Absolute)
@@ -159,7 +159,7 @@ func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (s
 	return f, err
 }
 
-// End returns the expiry of a refresh token that is created at now.
+// End returns the expiry of a refresh token that is created at the time now.
 func (r *Rotator) End(f storage.Family, now time.Time) time.Time {
 	if end := now.Add(r.opts.Idle); end.Before(f.Expires) {
 		return end

@@ -13,9 +13,10 @@ const (
 	remembered = 4096
 )
 
-// Used reports that an access token of the family, created at created, was used at now. This shows
-// that the client received the response of the exchange. So from now on, only the client address
-// that made the exchange can repeat it. A request from another address counts as reuse.
+// Used reports a use of an access token of the family. created is the creation time of the token,
+// and now is the time of the use. This shows that the client received the response of the exchange.
+// So from now on, only the client address that made the exchange can repeat it. A request from
+// another address counts as reuse.
 //
 // Used writes once for each exchange within the grace period, and does nothing later. Call it for
 // tokens that are checked in the store anyway.

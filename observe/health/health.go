@@ -20,26 +20,28 @@ import (
 	"time"
 )
 
-// Checks are what the handlers report. A nil function is not checked, and the answer does not have its
-// member.
+// Checks are the functions that the handlers call. A nil function is not checked, and the answer
+// does not have its member.
 type Checks struct {
 	// Store reports whether the database answers, such as Ping of a store.
 	Store func(context.Context) error
-	// Schema returns the version of the database's schema and the one that the program requires, such
-	// as gormstore.Store.Schema. Ready answers 503 if the database has an older one. During an upgrade
-	// it has a newer one, and servers of the version before go on: that is "degraded".
+	// Schema returns the version of the database's schema and the version that the program
+	// requires, such as gormstore.Store.Schema. Ready answers 503 if the database has an older
+	// version. During an upgrade it has a newer version, and servers of the previous version
+	// continue: that is "degraded".
 	Schema func(context.Context) (have, want int, err error)
 	// Cache reports whether the cache answers: false means that it is blind, so that each lookup
-	// queries the database. Use the Lease of cached.Store.Freshness. A blind process is slower, and
-	// ready: if all processes were taken out together, the service would be down.
+	// queries the database. Use the Lease of cached.Store.Freshness. A blind process is slower, but
+	// ready. Otherwise the service would be down while all processes are blind.
 	Cache func() bool
-	// Limits reports whether rate limits are counted where they belong: false means in the memory of
-	// this process, because their store fails. Use the opposite of throttle.Shared.Degraded.
+	// Limits reports whether rate limits are counted in their store. False means that they are
+	// counted in the memory of this process, because their store fails. Use the opposite of
+	// throttle.Shared.Degraded.
 	Limits func() bool
 	// Pool returns the state of the connection pool, such as sql.DB.Stats.
 	Pool func() sql.DBStats
-	// Audit returns the number of events that wait, and that were dropped, such as Waiting and Dropped
-	// of an audit.Queue.
+	// Audit returns the numbers of waiting and of dropped events, such as Waiting and Dropped of an
+	// audit.Queue.
 	Audit func() (waiting int, dropped uint64)
 	// Timeout limits Store and Schema together; 0 means 2 seconds.
 	Timeout time.Duration
@@ -73,11 +75,11 @@ type audit struct {
 	Dropped uint64 `json:"dropped"`
 }
 
-// Live returns the handler of /healthz: 200 if the database answers, else 503. Do not restart a process
-// because its database is down: use it for an alert, or for a probe that tolerates failures for longer
-// than your database takes to fail over.
+// Live returns the handler of /healthz: 200 if the database answers, else 503. Do not restart a
+// process because its database is down. Use Live for an alert, or for a probe that tolerates
+// failures for longer than your database takes to fail over.
 //
-// The body has the status, and what is bypassed or in memory.
+// The body has the status, and names each part that is bypassed or counted in memory.
 func Live(c Checks) http.Handler {
 	c.Schema, c.Pool, c.Audit = nil, nil, nil
 	return handler(c, func(r *report) bool {
@@ -93,9 +95,9 @@ func Live(c Checks) http.Handler {
 	})
 }
 
-// Ready returns the handler of /readyz: 200 if the process can serve requests, and 503 if the database
-// does not answer or has an older schema than the program requires. With a newer schema, a blind cache,
-// or rate limits that are counted in memory, the status is "degraded", with 200.
+// Ready returns the handler of /readyz. It answers 200 if the process can serve requests, and 503
+// if the database does not answer or its schema is too old for the program. A newer schema, a blind
+// cache, or rate limits that are counted in memory, make the status "degraded", with 200.
 func Ready(c Checks) http.Handler {
 	return handler(c, func(r *report) bool { return r.ready })
 }

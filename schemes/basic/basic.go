@@ -27,7 +27,7 @@ type Options struct {
 	// Realm is the realm in the challenge; "" means "api".
 	Realm string
 	// Site determines which pages may make a browser send unsafe requests with the password. Nil
-	// accepts pages of the origin that the request goes to, as far as the server can determine it
+	// accepts pages of the origin of the request, if the server can determine this origin
 	// (csrf.SameOrigin). Requests of programs that are not browsers are accepted, unless
 	// csrf.Options.Strict is set.
 	Site *csrf.Site

@@ -57,28 +57,28 @@ const pastTTL = time.Hour
 
 // Options configure a [Scheme]. nil means the defaults.
 type Options struct {
-	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes. Set more
-	// only for an audience that this scheme alone verifies, over stores with a deny set
-	// (cached.DenySet): a service that verifies tokens with the published keys alone accepts a revoked
-	// token until it expires. With a deny set, AccessTTL is at most its Lifetime.
+	// AccessTTL is the lifetime of an access token, at least one second. 0 means 5 minutes. Set
+	// more only if no other service verifies tokens for this audience and the store has a deny set
+	// (cached.DenySet). A service that verifies tokens only with the published keys accepts a
+	// revoked token until it expires. With a deny set, AccessTTL is at most its Lifetime.
 	//
-	// A revoked token of an earlier AccessTTL of up to an hour stays revoked after you set less. If
-	// AccessTTL was more than an hour, use a deny set, which remembers it. Otherwise a token that is
-	// revoked by its refresh token soon after the change can become valid again until it expires.
+	// If you lower AccessTTL, a revoked token with the earlier lifetime stays revoked if that
+	// lifetime was at most an hour. If AccessTTL was more than an hour, use a deny set, which
+	// remembers it. Otherwise an access token that a client revokes soon after the change, with its
+	// refresh token, can become valid again until it expires.
 	AccessTTL time.Duration
-	// RefreshTTL is the lifetime of a refresh token until it is used, at least one second. 0 means
-	// 24 hours.
+	// RefreshTTL is the lifetime of an unused refresh token, at least one second. 0 means 24 hours.
 	RefreshTTL time.Duration
-	// AbsoluteTTL is the lifetime of a login, however often it is refreshed. It is at least
+	// AbsoluteTTL is the lifetime of a login, which a refresh does not extend. It is at least
 	// RefreshTTL. 0 means 30 days.
 	AbsoluteTTL time.Duration
 	// Grace is the time for which the response of a refresh can be repeated if the client lost it.
 	// 0 means 10 seconds, and the largest value is one minute. [NoGrace] disables it.
 	Grace time.Duration
-	// CloseGraceOnUse ends the grace period as soon as an access token of the new pair is used with
-	// this scheme. Only the client address that refreshed can then still repeat the refresh. So a
-	// thief who copied the refresh token shortly before gets no tokens, and is detected. It costs
-	// one write for each refresh.
+	// CloseGraceOnUse ends the grace period at the first use of an access token of the new pair
+	// with this scheme. Only the client address that refreshed can then still repeat the refresh.
+	// So a thief who copied the refresh token shortly before gets no tokens, and is detected. It
+	// costs one write for each refresh.
 	CloseGraceOnUse bool
 	// Proxies are the trusted proxies that report the client address in X-Forwarded-For.
 	Proxies authn.TrustedProxies
@@ -105,7 +105,7 @@ type Options struct {
 	// is rejected. Any other error is answered with 503.
 	Claims func(context.Context, storage.User) (map[string]any, error)
 	// Rule decides at login and at each refresh whether an active account may get tokens. Its
-	// errors work like those of Claims.
+	// errors have the same effect as errors of Claims.
 	Rule func(context.Context, storage.User) error
 	// User returns the application's own account for the record that was loaded for a request. nil
 	// means a [*storage.Account]. It is not called if Stateless is set.

@@ -184,7 +184,7 @@ var (
 	// Wait, or remove that key with [StoredKeys.Expire].
 	ErrPending = errors.New("jwt: Rotate: the newest key does not sign yet")
 	// ErrMasterKey means that the newest key is encrypted with another master key. Servers with
-	// that master key could not decrypt a key that is created with this one.
+	// that master key could not decrypt a key that this process creates.
 	ErrMasterKey = errors.New("jwt: Rotate: the master key cannot decrypt the newest key")
 )
 
@@ -242,10 +242,9 @@ func (k *StoredKeys) add(ctx context.Context, newest, like storage.SigningKey, f
 	return row, k.store.CreateSigningKey(ctx, row, newest.ID)
 }
 
-// Expire revokes a key immediately. Use it for a key that leaked. Its tokens are rejected as soon
-// as each process has read the keys again (ReloadingOptions.MaxAge). If this key is the signing
-// key, call [StoredKeys.Rotate] first. Expire returns [storage.ErrNotFound] if there is no such
-// key.
+// Expire revokes a key immediately. Use it for a key that leaked. Its tokens are rejected when each
+// process has read the keys again (ReloadingOptions.MaxAge). If this key is the signing key, call
+// [StoredKeys.Rotate] first. Expire returns [storage.ErrNotFound] if there is no such key.
 func (k *StoredKeys) Expire(ctx context.Context, id string) error {
 	return k.store.ExpireSigningKey(ctx, k.purpose, id, k.opts.Clock().UTC())
 }

@@ -176,8 +176,8 @@ func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
 	return v.identify(r.Context(), text)
 }
 
-// Presented implements [authn.Keeper]. Unless the cache is disabled, identities are kept if the
-// store returns leases (package cached), or if no store is needed.
+// Presented implements [authn.Keeper]. Identities are kept if the store returns leases (package
+// cached), or if no store is needed. A disabled cache turns this off.
 func (v *Verifier) Presented(r *http.Request) (text string, guessable bool) {
 	if v.cache == nil {
 		return "", false

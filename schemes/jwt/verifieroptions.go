@@ -33,8 +33,8 @@ type VerifierOptions struct {
 	Audiences []string
 	// ScopeClaims are the claims with scopes, as a string or as a list. The first one that a token
 	// has is used. nil means "scope"; Okta and Entra ID use "scp". A token with none of them has no
-	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions",
-	// because it would give every client the user's rights.
+	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions".
+	// It would give every client the user's rights.
 	ScopeClaims []string
 	// ClientClaims are the claims that can contain the client. If a token has several of them, they
 	// must be equal. nil means "client_id". Others are "azp", "cid" and "appid".
@@ -49,10 +49,10 @@ type VerifierOptions struct {
 	// single-page application. Identity.Client is then "". Scopes in the token still limit the
 	// identity.
 	//
-	// The comment of FirstParty lists the claims that can contain a client or scopes. If one of
-	// these contains scopes or another client, and is neither in ScopeClaims nor in ClientClaims,
-	// the token is rejected, because its limit would otherwise be ignored. A token with "act" or
-	// "may_act" is never first-party.
+	// The comment of FirstParty lists the claims that can contain a client or scopes. A token is
+	// rejected if such a claim contains scopes or another client, but neither ScopeClaims nor
+	// ClientClaims lists it. Otherwise the limit in the claim would be ignored. A token with "act"
+	// or "may_act" is never first-party.
 	//
 	// Do not list third-party clients, because they would have all rights of their users. A token
 	// that a machine obtained for itself is never first-party. The verifier recognizes it because
@@ -78,12 +78,11 @@ type VerifierOptions struct {
 	// have no roles.
 	Roles string
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
-	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a token
-	// as soon as the issuer does after a logout, a revocation, a new password, "log out everywhere",
-	// or when the account is disabled or deleted with this library. It does not notice an account that
-	// SQL disables, or a disabled OAuth 2.0 client: use package introspect where these must count at
-	// once. Its roles are those of the token. Without
-	// OwnIssuer, epochs are not compared.
+	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a
+	// token immediately after a logout, a revocation, a new password or "log out everywhere", and
+	// when the account is disabled or deleted with this library. It does not notice an account that
+	// SQL disables, or a disabled OAuth 2.0 client: use package introspect where these must count
+	// immediately. The roles come from the token. Without OwnIssuer, epochs are not compared.
 	//
 	// To block tokens of another issuer, use storage.BlockKeyOf with that issuer for all kinds.
 	Blocklist storage.Blocklist

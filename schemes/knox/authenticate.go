@@ -14,10 +14,10 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Authenticate reads a token after one of the scheme's keywords. It costs one query, and at most
-// once per Options.MinInterval one conditional write that records the token's use and renews it. If
-// this write fails, the request continues, the failure is logged and reported as an event, and no
-// further write is tried for a second.
+// Authenticate reads a token after one of the scheme's keywords. It costs one query. At most once
+// per Options.MinInterval it also makes one conditional write, which records the token's use and
+// renews the token. If this write fails, the request continues, and the failure is logged and
+// reported as an event. No further write is tried for a second.
 //
 // An unknown, revoked, expired or outdated token and the token of a disabled account get the same
 // response; the log has the reason. A token is invalid from the instant of its expiry.

@@ -47,8 +47,8 @@ func limitReached() *authn.Error {
 }
 
 // Logout returns the endpoint that revokes the token of the request. It accepts a POST and responds
-// with 204. It reads the token itself, whatever chain is in front of it. If the token cannot be
-// revoked, the response is 503.
+// with 204. It reads the token itself, with or without a chain. If the token cannot be revoked, the
+// response is 503.
 func (s *Scheme) Logout() http.Handler {
 	return s.logout(func(r *http.Request, id authn.Identity) error {
 		err := s.revoke(audit.Context(r), id.Subject, id.Credential.(*storage.Credential).ID, audit.Logout)

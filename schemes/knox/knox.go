@@ -41,7 +41,7 @@ type Store interface {
 }
 
 // Options configure a [Scheme]. A nil *Options means all defaults. The lifetimes apply only to new
-// tokens, because each token stores its own.
+// tokens, because each token stores its own lifetimes.
 type Options struct {
 	// Keywords are the authentication schemes in Authorization under which tokens are accepted;
 	// empty means Knox, Token and Bearer. The challenge names the first. Credentials in another
@@ -54,8 +54,9 @@ type Options struct {
 	// TTL is the lifetime of a token, at least one second; 0 means 10 hours. NoExpiry means that
 	// tokens never expire.
 	TTL time.Duration
-	// Renew extends a token's expiry to TTL from now when it is used, at most once per MinInterval
-	// and never beyond MaxTTL. It never shortens a lifetime, and does not renew an expired token.
+	// Renew extends a token's expiry at a use, to TTL after the use. It does so at most once per
+	// MinInterval, and never beyond MaxTTL. It never shortens a lifetime, and does not renew an
+	// expired token.
 	Renew bool
 	// MaxTTL is the maximum total lifetime of a renewed token from its creation; 0 means 30 days,
 	// and NoExpiry means no limit. The TTL of a renewed token must not exceed it.

@@ -56,7 +56,8 @@ const documentHeaders = "Accept, Content-Type, MCP-Protocol-Version, Mcp-Method,
 const preflightAge = "600"
 
 // PublicDocument returns a handler for a document that is the same for everyone. Pages of every
-// origin can read it. next receives only GET and HEAD; the handler responds to OPTIONS itself.
+// origin can read it. The handler next receives only GET and HEAD; the returned handler responds to
+// OPTIONS itself.
 func PublicDocument(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

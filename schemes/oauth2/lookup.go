@@ -47,8 +47,8 @@ func markOf(issuer string) string {
 	return base64.RawURLEncoding.EncodeToString(key[:markSize*6/8])
 }
 
-// TokenID returns an ID for an access token. The ID names this issuer and contains random: 128
-// random bits in base64url.
+// TokenID returns an ID for an access token. The ID names this issuer and contains the argument
+// random: 128 random bits in base64url.
 func (s *Scheme) TokenID(random string) string { return s.mark + "." + random }
 
 // issued reports whether an ID is one of this issuer. One that names no issuer is of an earlier

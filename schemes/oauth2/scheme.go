@@ -91,8 +91,8 @@ type Scheme struct {
 // read from a request.
 //
 // A store holds the codes and tokens of one issuer. For two issuers use two databases, or two
-// schemas of one database. If two issuers share a store, each rejects the access and refresh tokens
-// of the other, but not its codes and device codes.
+// schemas of one database. If two issuers share a store, each issuer rejects the other issuer's
+// access and refresh tokens, but not its codes and device codes.
 //
 // New returns an error if store is nil, the issuer is invalid, or an option is out of range.
 func New(issuer string, store Store, opts *Options) (*Scheme, error) {

@@ -24,8 +24,9 @@ var (
 // Authenticate reads the header. It costs one query, and one more statement if it creates an
 // account.
 //
-// It returns authn.ErrNoCredentials if the header is missing or empty, or if the connection does
-// not come from one of the proxies, because another client could send any name. It rejects
+// It returns authn.ErrNoCredentials if the header is missing or empty. It does the same if the
+// connection does not come from one of the proxies, because another client could send any name. It
+// rejects
 //   - several headers of this name, with 400
 //   - a malformed name, an unknown name (without Options.Create) and a disabled account, with the
 //     same 401

@@ -137,10 +137,10 @@ func (s *Scheme) caller(r *http.Request) (subject, current string, err error) {
 // maxNext is the largest length of next in bytes. An authorization request fits.
 const maxNext = 8 << 10
 
-// SafeNext returns the path to which a login redirects the browser: next if it is a path of this
-// origin, and fallback otherwise. It prevents open redirects: it rejects everything that a browser
-// could interpret as another host, another scheme or a header, such as "//evil", "/\evil",
-// "/%09/evil" and "https:evil".
+// SafeNext returns the path to which a login redirects the browser. It returns next if this is a
+// path of this origin. Otherwise it returns fallback. It prevents open redirects: it rejects
+// everything that a browser could interpret as another host, another scheme or a header, such as
+// "//evil", "/\evil", "/%09/evil" and "https:evil".
 func SafeNext(next, fallback string) string {
 	if next == "" || next[0] != '/' || len(next) > maxNext {
 		return fallback

@@ -25,8 +25,8 @@ import (
 //   - An error of change is returned, and the session is unchanged.
 //   - Without a valid session of the login's user, change is not called, and the error is an
 //     [*authn.Error] with status 401.
-//   - [storage.ErrStale] means that the account was changed again at the same time. The password is
-//     the new one, but the user is logged out.
+//   - [storage.ErrStale] means that the account was changed again at the same time. The new
+//     password is set, but the user is logged out.
 func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (authn.Login, error)) error {
 	old, ok := s.own(authn.FromContext(r.Context())) // may come from a remembered login
 	if ok {

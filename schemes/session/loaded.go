@@ -47,8 +47,8 @@ func (st *state) get(v *sessions.Session) *loaded {
 }
 
 // FromIdentity returns the ID of the session with which this scheme authenticated the identity, and
-// the account's epoch in it. Pass FromIdentity to server.Sessions if the authorization server uses
-// the accounts of this scheme.
+// the account's epoch in this session. Pass FromIdentity to server.Sessions if the authorization
+// server uses the accounts of this scheme.
 //
 // ok is false if another scheme authenticated the identity. This includes another session scheme,
 // because its account with the same ID may belong to someone else. It is also false for a sealed

@@ -79,8 +79,8 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 // when the session gains privileges, for example after a second factor. The data and the absolute
 // timeout of the session are kept.
 //
-// The error is an [*authn.Error] with status 401 if there is no session of a user, or if it was
-// deleted at the same time. Other errors come from the store.
+// The error is an [*authn.Error] with status 401 if there is no session of a user, or if the
+// session was deleted at the same time. Other errors come from the store.
 func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 	old, err := s.loggedIn(r)
 	if err != nil {
@@ -115,8 +115,9 @@ func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
 	return v, err
 }
 
-// EndCurrent deletes the session of the request, whichever user it belongs to, and its cookie.
-// Before the call, check where the request comes from. A request without a session is not an error.
+// EndCurrent deletes the session of the request and its cookie, even if the session belongs to
+// another user. Before the call, check where the request comes from. A request without a session is
+// not an error.
 //
 // After an error, the session may still be valid, so tell the user that the logout failed. An
 // [*authn.Error] with status 401 means that the request has several session cookies, and it is
@@ -287,8 +288,9 @@ func (s *Scheme) EndOne(ctx context.Context, subject, id string) error {
 	})
 }
 
-// EndAll deletes the user's sessions except the one whose ID is keep; "" means none. It also
-// revokes the remembered logins of other browsers. It returns the number of deleted sessions.
+// EndAll deletes the user's sessions, except the session with the ID in keep. If keep is "", it
+// deletes all of them. It also revokes the remembered logins of other browsers. It returns the
+// number of deleted sessions.
 func (s *Scheme) EndAll(ctx context.Context, subject, keep string) (n int, err error) {
 	err = s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) (err error) {
 		series, err := s.forgetAll(ctx, subject, familyOf(keep))

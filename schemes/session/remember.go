@@ -137,7 +137,7 @@ func familyOf(sessionID string) string {
 }
 
 // StartRemembered is [Scheme.Start] for a login that outlives its session. If Options.Remember is
-// nil, it is Start. The endpoints call it if "remember" is true.
+// nil, it does the same as Start. The endpoints call it if "remember" is true.
 func (s *Scheme) StartRemembered(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	if s.memory == nil {
 		return s.Start(w, r, login)

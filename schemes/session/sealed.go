@@ -281,8 +281,8 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 	return nil
 }
 
-// EndCurrent deletes the browser's cookie. A copy of it stays valid until it expires; see [Sealed].
-// It returns the same errors as [Scheme.EndCurrent].
+// EndCurrent deletes the browser's cookie. A copy of the cookie stays valid until it expires; see
+// [Sealed]. It returns the same errors as [Scheme.EndCurrent].
 func (s *Sealed) EndCurrent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.oneCookie(r, s.cookie); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	// ErrEnded means that the session was deleted, or its cookie changed, after the request loaded
+	// ErrEnded means that the session was deleted or got another cookie after the request loaded
 	// it. Its data is lost, and saving does not restore it.
 	ErrEnded = errors.New("session: Save: the session was deleted")
 	// ErrNotYours means that the session belongs to a user other than the caller of the request. It

@@ -26,8 +26,8 @@ func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 }
 
 // Logout returns the endpoint that deletes the token of the request. It accepts a POST and responds
-// with 204. It reads the token itself, whatever chain is in front of it. If the token cannot be
-// deleted, the response is 503.
+// with 204. It reads the token itself, with or without a chain. If the token cannot be deleted, the
+// response is 503.
 func (s *Scheme) Logout() http.Handler {
 	return s.endpoints.NoContent(http.MethodPost, func(_ http.ResponseWriter, r *http.Request) error {
 		id, err := authn.AuthenticateOwn(s, r)

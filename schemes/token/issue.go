@@ -16,8 +16,8 @@ import (
 // login of the same user came first, or if the digest exists already.
 const attempts = 4
 
-// GetOrCreate returns the subject's token. It creates a new one if the subject has none, if the
-// token's master key is no longer in the ring, or if the token belongs to an earlier epoch.
+// GetOrCreate returns the subject's token. It creates a new token if the subject has none. It also
+// replaces a token of an earlier epoch, and a token whose master key is no longer in the ring.
 //
 // Read epoch before you verify the password or another proof of the caller (see authn.Login.Epoch).
 // Code that needs no password uses [Scheme.CurrentEpoch].

@@ -34,9 +34,9 @@ type Key struct {
 }
 
 // Invalidator removes entries from a cache after changes that the cache does not notice. The types
-// Store and Parts of package cached implement it. Call its methods for changes that bypass the Store
-// and, with Change.Apply, for messages of other processes. When a method returns, no lookup that
-// begins afterwards uses data that was read before.
+// Store and Parts of package cached implement it. Call its methods for changes that bypass the
+// Store. For messages of other processes call Change.Apply. A lookup that begins after a method has
+// returned uses no data from before the call.
 type Invalidator interface {
 	// InvalidateKey removes one record, or all records that depend on one entry of the blocklist.
 	InvalidateKey(k Key)
@@ -45,8 +45,8 @@ type Invalidator interface {
 	// FlushAll removes everything.
 	FlushAll()
 	// Bypass(true) sends every lookup to the store and caches nothing, until Bypass(false). Use it
-	// while messages from other processes may be lost. Bypass(true) and Bypass(false) both also
-	// remove everything.
+	// while messages from other processes may be lost. Both calls also remove everything from the
+	// cache.
 	Bypass(on bool)
 }
 

@@ -88,13 +88,13 @@ type Options struct {
 	// cannot prove that every change has arrived; 0 means 64. Other lookups wait up to 250 ms and
 	// then return ErrBlind. Credentials that the cache knows go first. One client network (an IPv4
 	// /24 or IPv6 /48) may use an eighth of the lookups for credentials that the cache does not
-	// know, so a flood from one network does not stop the others.
+	// know, so a flood from one network does not stop other networks.
 	BlindLookups int
 	// ServeStale uses cached entries, up to their TTL, even while the Courier cannot prove that
 	// every change has arrived. A credential that another process revoked is then accepted for up
-	// to the TTL (an hour by default), as long as the database or the network fails. Without
-	// ServeStale, requests get 503 if the store cannot be queried. Freshness counts such uses, and
-	// a warning is logged once a minute.
+	// to the TTL (an hour by default), while the database or the network fails. Without ServeStale,
+	// requests get 503 if the store cannot be queried. Freshness counts such uses, and a warning is
+	// logged once a minute.
 	ServeStale bool
 	// Logger receives a record whenever the Courier begins or ceases to prove that every change has
 	// arrived. Nil means slog.Default().
@@ -114,8 +114,8 @@ type Options struct {
 	//
 	// Above either limit, lookups that are not cached return ErrTooManyUnknown for the rest of the
 	// second. Above UnknownRate, only networks without an unknown digest in this second and the
-	// previous one are still served. They share a reserve of half of UnknownRate. When it is used
-	// up, only those of them that sent valid credentials before are served.
+	// previous one are still served. They share a reserve of half of UnknownRate. When the reserve
+	// is used up, only networks that sent valid credentials before are served.
 	//
 	// The network is determined by storage.ClientAddr. Behind a reverse proxy, set
 	// authn.Options.Proxies. Loopback and private addresses count only for UnknownRate, because
@@ -129,21 +129,21 @@ type Options struct {
 	// a running Store.Run. Nil means none.
 	DenySet *DenySet
 	// Skip lists kinds that are not cached. For example, skip Sessions if several processes run
-	// without Tell: otherwise a process can read session data that is up to TTL old, although
-	// another process changed it.
+	// without Tell. Otherwise a process can read old session data for up to TTL after another
+	// process changed it.
 	Skip []Kind
 	// Tell is called for each change that revokes or changes a cached record, within the
-	// transaction of the change; nil means that other processes are not notified. What it writes
-	// with ctx is committed with the change, and an error rolls the change back. Deliver the Change
-	// to the other processes and call Change.Apply with their Stores.
+	// transaction of the change; nil means that other processes are not notified. Writes of Tell
+	// with ctx are committed with the change, and an error rolls the change back. Deliver the
+	// Change to the other processes and call Change.Apply with their Stores.
 	Tell func(ctx context.Context, c Change) error
-	// Sink receives each lookup, and what happens to the messages of Courier, for metrics and traces.
-	// Nil means none.
+	// Sink receives each lookup, and the events of Courier's messages, for metrics and traces. Nil
+	// means none.
 	Sink *observe.Sink
 	// Clock returns the current time, for the expiry of credentials; nil means time.Now. Set it
-	// only in tests. The age of entries is measured with the monotonic clock of the process or, if
-	// Clock is set, with the forward movements of Clock. So setting a clock back never extends an
-	// entry.
+	// only in tests. The age of entries is measured with the monotonic clock of the process. If
+	// Clock is set, its forward movements are measured instead. So setting a clock back never
+	// extends an entry.
 	Clock func() time.Time
 }
 
@@ -151,8 +151,8 @@ type Options struct {
 // other lookups already query the store (Options.BlindLookups). Schemes respond with 503.
 var ErrBlind = errors.New("cached: too many lookups without a lease")
 
-// ErrTooManyUnknown means that too many digests were unknown in this second and that this digest is
-// not cached, so the Store does not look it up. Schemes respond with 503.
+// ErrTooManyUnknown means that too many digests were unknown in this second. The Store then answers
+// only from the cache. Schemes respond with 503.
 var ErrTooManyUnknown = errors.New("cached: too many unknown credentials per second")
 
 // base is an alias for embedding. Methods that Store does not override are those of the underlying

@@ -13,41 +13,41 @@ import (
 )
 
 // DenySet configures a set of everything that was revoked recently, in the memory of each process.
-// A signed access token whose subject, client, family and ID are not in the set is accepted without a
-// query, also the first time that this process receives it. A token with one of them in the set is
-// checked in the store, as without the set. Schemes that sign access tokens use the set by
-// themselves: package jwt, and package oauth2 with SignedAccess.
+// A signed access token is accepted without a query if its subject, client, family and ID are not
+// in the set, even if this process receives it for the first time. A token with one of these in the
+// set is checked in the store. Schemes that sign access tokens use the set automatically: package
+// jwt, and package oauth2 with SignedAccess.
 //
-// The set holds what was revoked, disabled, deleted or lessened during the longest lifetime of a
-// token and storage.RevocationMargin (10 minutes) before now, and what is blocked for longer. A
-// transaction that revokes must commit within these 10 minutes. [Store.Run] reads the set from the
-// database and keeps it current: by the messages of the Courier, and without a courier by reading
-// again, three times in each TTL. Until the set is complete, and whenever that is not certain, tokens
-// are checked in the store.
+// The set holds what was revoked, disabled, deleted or restricted recently: within the longest
+// lifetime of a token plus storage.RevocationMargin (10 minutes). It also holds everything that is
+// blocked for longer. A transaction that revokes must commit within these 10 minutes. [Store.Run]
+// reads the set from the database and keeps it current with the messages of the Courier. Without a
+// courier it reads the set again, three times in each TTL. Whenever the set may be incomplete,
+// tokens are checked in the store.
 //
-// The set does not notice what bypasses the library and its triggers, such as SQL on your own account
-// table without [gormstore.Store.MigrateTriggers]. Call SetActive or BumpEpoch for such changes.
-// It also does not notice a family that SQL deletes while the process is not running.
-// With a courier, roles of tokens are only used if the account table has triggers.
+// The set does not notice changes that bypass the library and its triggers, such as SQL on your own
+// account table without [gormstore.Store.MigrateTriggers]. Call SetActive or BumpEpoch for such
+// changes. It also does not notice a family that SQL deletes while the process is not running. With
+// a courier, roles of tokens are only used if the account table has triggers.
 //
 // [gormstore.Store.MigrateTriggers]: https://pkg.go.dev/github.com/vestibule-auth/vestibule/storage/gormstore#Store.MigrateTriggers
 type DenySet struct {
 	// Lifetime is the longest lifetime of access tokens that this process issues: a second to 24
-	// hours; 0 means 5 minutes. The database keeps the lifetimes of all processes. A token that lives
-	// longer than the longest of them is rejected. To raise the lifetime, raise it here in all
-	// processes before you raise the lifetime of tokens; lower it in any order.
+	// hours; 0 means 5 minutes. The database keeps the lifetimes of all processes. A token that
+	// lives longer than the longest recorded lifetime is rejected. To issue tokens with a longer
+	// lifetime, first raise this value in all processes. You can lower the two values in any order.
 	//
-	// Set more than 5 minutes only if everything that verifies these tokens has the set. A service
-	// that verifies them with the published keys alone accepts a revoked token until it expires.
+	// Set more than 5 minutes only if every verifier of these tokens has the set. A service that
+	// verifies tokens only with the published keys accepts a revoked token until it expires.
 	Lifetime time.Duration
 	// Max limits the number of entries; 0 means 1,000,000. An entry takes about 40 bytes. If there are
 	// more, the set is emptied and not used, and tokens are checked in the store. Entries are revoked
 	// families, and accounts that logged out everywhere, changed their password, or were changed.
 	Max int
-	// ClockOffset is the largest accepted difference between the clock of this process and that of the
-	// database, which are compared every 10 seconds: up to a minute; 0 means 5 seconds. If they differ
-	// more, the set is not used, because a process with a slow clock accepts expired tokens, whose
-	// revocation the others have forgotten.
+	// ClockOffset is the largest accepted difference between the clocks of this process and the
+	// database: up to a minute; 0 means 5 seconds. The clocks are compared every 10 seconds. If
+	// they differ more, the set is not used: a process with a slow clock would accept expired
+	// tokens, and the set no longer holds their revocations.
 	ClockOffset time.Duration
 }
 
@@ -193,8 +193,8 @@ func (d *denied) unchanged(t *storage.IssuedToken, now elapsed.Instant) bool {
 
 // DenyState is the state of the deny set.
 type DenyState struct {
-	// Used reports that tokens are accepted by the set. Why tells otherwise why not, and Err is the
-	// last error of the store, if that is the reason.
+	// Used reports that the set is used to accept tokens. If Used is false, Why is the reason. If
+	// the reason is an error of the store, Err is that error.
 	Used bool
 	Why  string
 	Err  error

@@ -134,8 +134,8 @@ type Freshness struct {
 	Lease bool
 	// Lost is how often the lease was lost since the Store was created.
 	Lost uint64
-	// Lookups is the number of lookups in the store that were made because there was no lease, and
-	// Refused the number of those that returned ErrBlind.
+	// Lookups is the number of lookups in the store that were made because there was no lease.
+	// Refused is the number of lookups that returned ErrBlind.
 	Lookups, Refused uint64
 	// Stale is the number of uses of cached entries without a lease (Options.ServeStale).
 	Stale uint64

@@ -175,11 +175,11 @@ func (s *Store) InRetriedTx(ctx context.Context, fn func(context.Context) error)
 }
 
 // Track prepares a transaction that the application began itself, such as one for gormstore's
-// WithTx. It returns a context for the calls of the Store in the transaction, and done. Defer done,
-// so that it runs after the transaction was committed or rolled back, even after a panic. Until
-// then the cache does not reflect the changes, and accepts credentials that the transaction
-// revoked. A call that changes something in a transaction that is not tracked returns an error. For
-// other transactions use [Store.InTx].
+// WithTx. It returns a context for the calls of the Store in the transaction, and the function
+// done. Defer done, so that it runs after the transaction was committed or rolled back, even after
+// a panic. Until then the cache does not reflect the changes, and accepts credentials that the
+// transaction revoked. A call that changes something in a transaction that is not tracked returns
+// an error. For other transactions use [Store.InTx].
 func (s *Store) Track(ctx context.Context) (tracked context.Context, done func()) {
 	p := &pending{}
 	return context.WithValue(ctx, pendingKey{s}, p), func() {

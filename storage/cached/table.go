@@ -250,8 +250,7 @@ func (sh *shard) clear() {
 // Usage is the size of a cache.
 type Usage struct{ Entries, Bytes, Unknown int }
 
-// UsageOf returns the size of the entries of one kind, as [Store.Usage] returns that of all. The kind
-// must be one of package bus.
+// UsageOf is [Store.Usage] for the entries of one kind. The kind must be one of package bus.
 func (s *Store) UsageOf(kind Kind) (u Usage) {
 	for i := range s.shards {
 		sh := &s.shards[i]

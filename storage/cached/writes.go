@@ -221,10 +221,10 @@ func (s *Store) DeleteAccess(ctx context.Context, d storage.Digest) error {
 	return s.change(ctx, func(ctx context.Context) error { return s.base.DeleteAccess(ctx, d) }, ofKey(AccessTokens, d))
 }
 
-// Prune implements storage.Pruner. If it deleted anything, everything is removed from the cache:
-// deleting an expired family also revokes its access tokens, which can be cached. Other entries
-// never outlive their own expiry.
-// Prune revokes no signed token, so the deny set stays as it is.
+// Prune implements storage.Pruner. If it deleted anything, everything is removed from the cache,
+// because deleting an expired family also revokes access tokens that can be in the cache. Other
+// entries never outlive their own expiry. Prune revokes no signed token, so the deny set stays as
+// it is.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	all := []Change{{All: true}}
 	if err := s.later(ctx, all); err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
-// ErrCourier means that the database is set to a courier other than this process's courier, or that
-// a trigger that writes its messages is missing. A cache that followed this courier would miss
-// changes. The error text says what to do.
+// ErrCourier means that the database uses another courier than this process, or that a trigger that
+// writes messages is missing. A cache that followed this courier would miss changes. The error text
+// says what to do.
 var ErrCourier = errors.New("gormstore: courier")
 
 // The couriers of a database. Its triggers write messages for one of them.
@@ -39,7 +39,7 @@ func (s *Store) Courier(ctx context.Context) (name string, err error) {
 
 // SetCourier sets the courier of the database for all processes. With CourierNone, no messages are
 // written. From then on, processes with another courier query the store for each request, until
-// they are restarted with the new one. SetCourier waits for running transactions that revoke
+// they are restarted with the new courier. SetCourier waits for running transactions that revoke
 // something, up to the store's timeout.
 //
 // The constructors of couriers call SetCourier if the database has no courier yet. Call it yourself
@@ -186,7 +186,7 @@ func (s *Store) checkTriggers(ctx context.Context) error {
 // writes to the database of s.
 func (s *Store) Bus() *Store { return s }
 
-// IsBehind reports whether store is s, or a type that embeds it. It is for couriers.
+// IsBehind reports whether store is s, or a type that embeds s. It is for couriers.
 func (s *Store) IsBehind(store any) bool {
 	b, ok := store.(interface{ Bus() *Store })
 	return ok && b.Bus() == s

@@ -111,7 +111,7 @@ func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision)
 }
 
 // PollDeviceGrant implements storage.DeviceGrants. It reads first, because anyone can poll for an
-// unknown or decided code, and an update that finds no row still takes SQLite's single write lock.
+// unknown or decided code. An update that finds no row would still take SQLite's only write lock.
 func (s *Store) PollDeviceGrant(ctx context.Context, d storage.Digest, client string, now time.Time) (storage.DeviceGrant, error) {
 	g, err := s.deviceGrant(ctx, "digest = ?", d[:])
 	if err == nil && g.Client != client {

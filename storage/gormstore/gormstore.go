@@ -44,7 +44,8 @@ type Options struct {
 	Space string
 	// Canonical returns the normal form of a login name, such as username.Canonical. Set the same
 	// function as password.Options.Canonical. CheckSchema then also reads the whole table and
-	// reports names with which nobody can log in. Nil means that it checks only uniqueness.
+	// reports names with which nobody can log in. If Canonical is nil, CheckSchema checks only that
+	// names are unique.
 	Canonical func(string) (string, error)
 	// Logger receives errors in the application's rows, at Error, with IDs but without names. Nil
 	// means slog.Default().
@@ -53,7 +54,7 @@ type Options struct {
 	// so that you can delete rows of your own tables. Use DB(ctx) for your statements. Nil means no
 	// hook.
 	Ended storage.EndedFunc
-	// Tables are your own tables in the same database, such as those of your own scheme.
+	// Tables are your own tables in the same database, such as the tables of your own scheme.
 	// CheckSchema reports missing tables and columns.
 	Tables []Table
 	// UnusedClients is the age at which Prune removes OAuth 2.0 clients that registered themselves
@@ -122,8 +123,8 @@ var (
 // change the database. Call Migrate, or run the files of [Migrations] with your own tool. Closing
 // the store does not close db; use [Own] for that.
 //
-// With SQLite, New opens a connection and checks its settings. It returns an error, which contains
-// a valid DSN, unless journal_mode is WAL, busy_timeout is above 0 and synchronous is not OFF. An
+// With SQLite, New opens a connection and checks its settings. It requires journal_mode WAL, a
+// busy_timeout above 0, and any value of synchronous except OFF. The error contains a valid DSN. An
 // in-memory database requires SetMaxOpenConns(1).
 func New(db *gorm.DB, opts *Options) (*Store, error) {
 	if db == nil {

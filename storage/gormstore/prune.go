@@ -11,9 +11,9 @@ import (
 const pruneBatch = 500
 
 // Prune implements storage.Pruner, in transactions of at most 500 records. The tokens of a family
-// are removed before it, in pieces, and are not counted. On PostgreSQL it never waits for a lock: it
-// skips records that another transaction holds. So several processes that prune share the work, and
-// "none are left" means none but those that another transaction is changing or deleting.
+// are removed before it, in pieces, and are not counted. On PostgreSQL it never waits for a lock:
+// it skips records that another transaction holds. So several processes that prune share the work.
+// The result "none are left" then ignores records that another transaction is changing or deleting.
 func (s *Store) Prune(ctx context.Context, now time.Time, limit int) (int, error) {
 	now, err := s.notAhead(ctx, now)
 	if err != nil {

@@ -24,13 +24,14 @@ type ReplicaOptions struct {
 	// the server. The database stores only a digest of this text. "" means that settings are not
 	// compared.
 	Settings string
-	// KeyIDs are the IDs of the master keys, as keys.Ring.IDs returns them. A process with other keys
-	// rejects the credentials of this one. Nil means that keys are not compared.
+	// KeyIDs are the IDs of the master keys, as keys.Ring.IDs returns them. A process with other
+	// keys rejects the credentials of this process. Nil means that keys are not compared.
 	KeyIDs []string
 	// Version is the version of the program, for operators. "" means unknown.
 	Version string
-	// Logger receives a warning if another process has other settings or keys, and if there are more
-	// processes, or more messages, than the courier is designed for. Nil means slog.Default().
+	// Logger receives a warning if another process has other settings or keys. It also receives a
+	// warning if there are too many processes or messages for the courier. Nil means
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -107,10 +108,11 @@ func (s *Store) AnnounceReplica(ctx context.Context, o ReplicaOptions) error {
 	}
 }
 
-// LiveReplicas returns a function for throttle.NewShared: it returns the number of processes that ran
-// when this one last announced itself, without a query. It returns otherwise, but at least 1, until
-// this process has announced itself with a courier or AnnounceReplica. A process that is killed counts
-// for 30 seconds more. If the database fails, the last number stays.
+// LiveReplicas returns a function for throttle.NewShared. The function returns, without a query,
+// the number of processes at the last announcement of this process. Until this process has
+// announced itself with a courier or AnnounceReplica, the function returns the argument otherwise,
+// but at least 1. A process that is killed counts for 30 seconds more. If the database fails, the
+// last number stays.
 func (s *Store) LiveReplicas(otherwise int) func() int {
 	return func() int {
 		if n := s.replicas.Load(); n > 0 {
@@ -123,10 +125,10 @@ func (s *Store) LiveReplicas(otherwise int) func() int {
 // connectionReserve is the number of connections that are left for administration, jobs and a rollout.
 const connectionReserve = 20
 
-// CheckConnections returns an error if that many processes with the pool of this one can open more
-// connections than the PostgreSQL server has, less 20 for administration. Call it at startup and log
-// the error as a warning: if a pooler is in between, the pooler's limits count instead. With SQLite,
-// and for a pool without a limit, it returns nil.
+// CheckConnections returns an error if the PostgreSQL server has too few connections for that many
+// processes with a pool like this one's. It keeps 20 connections free for administration. Call it
+// at startup and log the error as a warning: if a pooler is in between, the pooler's limits count
+// instead. With SQLite, and for a pool without a limit, it returns nil.
 func (s *Store) CheckConnections(ctx context.Context, replicas int) error {
 	pool := s.sql.Stats().MaxOpenConnections
 	if s.dialect == sqlite || pool <= 0 {
@@ -144,8 +146,8 @@ func (s *Store) CheckConnections(ctx context.Context, replicas int) error {
 }
 
 // Replicas returns the number of processes that have announced themselves within 30 seconds, with a
-// courier or AnnounceReplica, and at least 1: the caller is one itself. It queries the database; for a
-// limit that each process counts for itself use [Store.LiveReplicas].
+// courier or AnnounceReplica. The result is at least 1, for the caller. It queries the database;
+// for a limit that each process counts for itself use [Store.LiveReplicas].
 func (s *Store) Replicas(ctx context.Context) (n int, err error) {
 	if s.dialect == sqlite {
 		return 1, nil

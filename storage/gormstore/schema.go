@@ -29,9 +29,9 @@ func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 	return have, newest(all), err
 }
 
-// CheckSchema checks that the database is as this program requires, and returns all differences as
-// joined errors. Call it at startup. It checks the schema version, the tables and columns,
-// Options.Tables, and the mapping of the application's user table.
+// CheckSchema checks that the database has the schema that this program requires, and returns all
+// differences as joined errors. Call it at startup. It checks the schema version, the tables and
+// columns, Options.Tables, and the mapping of the application's user table.
 //
 // In the user table it reports an ID column of PostgreSQL's type char(n), which pads IDs with blanks.
 // It also reports active accounts that share a name, with their IDs, and a missing

@@ -195,7 +195,7 @@ func (s *Store) stale(ctx context.Context) error {
 // requires INSERT on vestibule_spaces the first time, and only SELECT later.
 //
 // It returns ErrSpace if the table or the name is recorded differently, or if the database would
-// get a second table while one of them has no name.
+// get a second table while a table has no name.
 func (s *Store) RecordSpace(ctx context.Context) error {
 	if err := s.bound(ctx); err == nil {
 		return nil

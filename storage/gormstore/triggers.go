@@ -15,7 +15,7 @@ import (
 // most 30 seconds.
 //
 // The triggers watch the mapped columns, or the whole row if Active or Roles is an expression. They
-// cannot watch RolesList, nor an expression that reads other tables, calls functions or depends on
+// cannot watch RolesList, or an expression that reads other tables, calls functions or depends on
 // the time. In these cases the limit of 30 seconds remains, and [Store.AccountsTold] returns false.
 // For the table vestibule_users, the migrations create the triggers.
 //

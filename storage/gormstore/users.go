@@ -88,7 +88,7 @@ func (s *Store) UserByID(ctx context.Context, id string) (storage.User, error) {
 }
 
 // UserByName implements storage.Users. In a table of the application several rows can have the
-// name. It returns the active one, and ErrNotFound if several are active.
+// name. It returns the active account, and ErrNotFound if several accounts are active.
 func (s *Store) UserByName(ctx context.Context, name string) (storage.User, error) {
 	if storage.CheckID("user name", name) != nil {
 		return storage.User{}, storage.ErrNotFound

@@ -46,9 +46,9 @@ type UserTable struct {
 	// accounts.id)"; SQLite has json_group_array. NULL means no roles. Set at most one of Roles and
 	// RolesList.
 	//
-	// A role must be a text without commas and NUL, must not be empty, and must not begin or end
-	// with white space. If one role of the list breaks this rule, the account has no roles, and the
-	// store logs an error.
+	// A role must be a non-empty text without commas and NUL, and without white space at its ends.
+	// If one role of the list breaks this rule, the account has no roles, and the store logs an
+	// error.
 	RolesList string
 	// Created is a column of microseconds since 1970. It is optional; "" means no column.
 	Created string

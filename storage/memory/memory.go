@@ -19,8 +19,8 @@ import (
 // Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
 	// Space is the name space of the store's subjects; see storage.Spaced. A store has only one
-	// table of accounts, so set it only if several stores share an issuer or a master key. "" means
-	// no name space. If storage.CheckSpace rejects the name, CreateUser returns ErrInvalid.
+	// table of accounts, so set Space only if several stores share an issuer or a master key. ""
+	// means no name space. If storage.CheckSpace rejects the name, CreateUser returns ErrInvalid.
 	Space string
 	// Ended is called in each change that revokes every credential of a subject, so that your code
 	// can revoke or delete its own records. Nil means no hook. The hook MUST call the store only

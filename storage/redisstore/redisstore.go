@@ -1,14 +1,14 @@
 // Package redisstore keeps data in Redis that several replicas of a server share and can afford to
 // lose: the counts of rate limits, used DPoP proofs, and the content of sessions. Only the database
-// decides whether a credential is revoked or used up, because Redis can lose its last changes, or
-// return to old data, after a failover or a restart.
+// decides whether a credential is revoked or used up. After a failover or a restart, Redis can lose
+// its last changes or return to old data.
 //
 // Create a [Store] with [New]. It is a storage.RateLimits for throttle.NewShared and a
 // storage.Replays for dpop.New. [NewSessions] adds the content of sessions.
 //
-// The package works with one server, Sentinel and Cluster, of Redis 7.0 or later. Use servers of
-// their own for it, with maxmemory-policy noeviction ([Store.Check]): with another policy, other
-// data can evict counts and used proofs.
+// The package works with one server, Sentinel and Cluster, of Redis 7.0 or later. Use separate
+// Redis servers for it, with maxmemory-policy noeviction ([Store.Check]). With another policy,
+// other data can evict counts and used proofs.
 //
 // If Redis does not answer, every method returns an error, which leads to the status 503. Only rate
 // limits have a fallback in the memory of the process; see throttle.NewShared.
@@ -30,8 +30,8 @@ import (
 
 // Options configure a [Store]. A nil *Options means all defaults.
 type Options struct {
-	// Prefix begins every key, so that several applications can share a Redis. It consists of at
-	// most 64 letters, digits and the characters : _ - and . "" means "vestibule:".
+	// Prefix begins every key, so that several applications can share a Redis. It has at most 64
+	// characters: letters, digits, and the characters ":", "_", "-" and ".". "" means "vestibule:".
 	Prefix string
 	// Timeout is the longest time that a call waits for Redis. 0 means 250 ms; the range is 1 ms to
 	// 10 s.

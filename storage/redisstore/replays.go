@@ -16,9 +16,9 @@ func (s *Store) proofKey(key storage.BlockKey) string { return s.prefix + "p:" +
 // of a minute, but only together with the stolen access token. Client assertions and logout tokens
 // MUST be recorded in the database, because their replay is a login or a logout.
 //
-// The record remains for storage.ClockSkew longer than the argument until, because the clocks of
-// replicas differ. The record is not part of a database transaction: if the transaction is rolled
-// back, the proof remains used.
+// The record remains until storage.ClockSkew after the given time, because the clocks of replicas
+// differ. The record is not part of a database transaction: if the transaction is rolled back, the
+// proof remains used.
 func (s *Store) ConsumeJTI(ctx context.Context, key storage.BlockKey, now, until time.Time) error {
 	if err := storage.CheckJTI(key, until); err != nil {
 		return err

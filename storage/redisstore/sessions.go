@@ -12,8 +12,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Base is the store that decides which sessions exist, such as a gormstore.Store on PostgreSQL or a
-// cached.Store in front of one.
+// Base is the store that decides which sessions exist, such as a gormstore.Store on PostgreSQL,
+// with or without a cached.Store in front.
 type Base interface {
 	storage.Sessions
 	storage.SessionList
@@ -30,9 +30,10 @@ type Base interface {
 //
 //   - A logout, a new password or a log-out-everywhere is complete when the database has recorded
 //     it. A Redis that fails over or is restored from a backup cannot bring a session back.
-//   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]), for
-//     example after FLUSHALL, or after a failover that lost a login of the last second. Its next use
-//     deletes its row, so it stays logged out if the content comes back.
+//   - A session whose content is missing in Redis counts as logged out ([storage.ErrNotFound]).
+//     This happens after FLUSHALL, and after a failover that lost a login of the last second. The
+//     next use deletes the row of the session, so it stays logged out even if the content comes
+//     back.
 //   - Redis can return to older content. So data MUST NOT contain anything that a permission
 //     depends on, such as a completed second factor: old content would bring it back. AuthTime and
 //     the user are in the database.
@@ -42,9 +43,9 @@ type Base interface {
 // replicas change the data without a message. With a cache, authentication costs one call to Redis.
 //
 // LastSeen and Expires in the database are usually from the login. A use is recorded there only if
-// the row would otherwise be pruned too early. So do not read them from the table. If a session
-// ended together with others, for example by a new password, or while Redis did not answer, its
-// content remains in Redis until its idle expiry. Nothing can read it through this store.
+// the row would otherwise be pruned too early. So do not read them from the table. If a new
+// password ends several sessions, or a session ends while Redis does not answer, the content
+// remains in Redis until its idle expiry. Nothing can read it through this store.
 //
 // Redis takes no part in transactions of the database. A rollback does not undo saved data.
 //

@@ -6,8 +6,8 @@
 //		storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t) })
 //	}
 //
-// Call [RunParts] for a store with only some of the interfaces, such as one for sessions in Redis
-// that reads accounts from another store:
+// Call [RunParts] for a store with only some of the interfaces, such as a store for sessions in
+// Redis that reads accounts from another store:
 //
 //	func TestSessions(t *testing.T) {
 //		storagetest.RunParts(t, func(t *testing.T) storagetest.Opened {
@@ -47,8 +47,8 @@ type Opened struct {
 	Beside any
 }
 
-// Run tests a store that has all parts. open is called for each rule; it must return an empty store
-// and release it with t.Cleanup.
+// Run tests a store that has all parts. The function open is called for each rule; it must return
+// an empty store and release it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	RunParts(t, func(t *testing.T) Opened { return Opened{Store: open(t)} }, AllParts()...)
 }
@@ -58,8 +58,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 // tested, too. The test's log lists claimed and other parts, and missing ones.
 //
 // A rule that requires a missing part is skipped, and its log names the part. If all parts are
-// claimed, no rule is skipped. open is called for each rule; it must return an empty store and
-// release it with t.Cleanup.
+// claimed, no rule is skipped. The function open is called for each rule; it must return an empty
+// store and release it with t.Cleanup.
 func RunParts(t *testing.T, open func(t *testing.T) Opened, claimed ...Part) {
 	s := &suite{open: open}
 	if !s.find(t, claimed) {

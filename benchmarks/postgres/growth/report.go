@@ -124,7 +124,7 @@ func (r *Results) markdown() string {
 	if mid <= gate {
 		state = "met"
 	}
-	p("Target: with %s tokens, the median is at most %.1f times that with %s. Measured: %.2f (%s).\n", grouped(last.Tokens), gate, grouped(first.Tokens), mid, state)
+	p("Target: the median with %s tokens is at most %.1f times the median with %s. Measured: %.2f (%s).\n", grouped(last.Tokens), gate, grouped(first.Tokens), mid, state)
 	p("| Tokens | p50 | p99 | p50 of the fastest round | × p50 of %s | Size with accounts and indexes | Bytes per token |\n|---|---|---|---|---|---|---|", grouped(first.Tokens))
 	for _, s := range r.Samples {
 		mid, least, most := ratio(s.P50, first.P50)

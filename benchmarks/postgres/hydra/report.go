@@ -61,7 +61,7 @@ func (r *Results) markdown() string {
 		p("| %s | %.0f |", s.Name, float64(s.Memory)/(1<<20))
 	}
 	p("\n## Settings\n")
-	p("Both servers have their default settings, except for what the tables name.\n")
+	p("Both servers have their default settings, except where the tables name others.\n")
 	p("| Server | |\n|---|---|")
 	for _, s := range r.Servers {
 		p("| %s | %s |", s.Name, s.Note)

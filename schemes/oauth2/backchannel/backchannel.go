@@ -75,10 +75,10 @@ type Receiver struct {
 }
 
 // New returns a Receiver. issuer and client are the values of "iss" and "aud" in the tokens, byte
-// for byte. keys are the provider's keys, such as a jose.RemoteKeySet. uses records used tokens.
-// The function end ends the sessions. It may be called again for sessions that have already ended.
-// This happens if its success could not be recorded, or if two processes receive the same token at
-// the same time.
+// for byte. keys are the provider's keys, such as a jose.RemoteKeySet. The argument uses is the
+// store that records used tokens. The function end ends the sessions. It may be called again for
+// sessions that have already ended. This happens if the success of the first call could not be
+// recorded, or if two processes receive the same token at the same time.
 //
 // New returns an error if keys, uses or end is nil, or if another argument or option is invalid.
 func New(issuer, client string, keys jose.KeySource, uses storage.Replays, end func(context.Context, Logout) error, opts *Options) (*Receiver, error) {

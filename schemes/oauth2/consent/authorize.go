@@ -21,10 +21,10 @@ import (
 //
 // A client can also send its request by POST (OpenID Connect Core, section 3.1.2.1), as a form of
 // at most 16 KiB without "handle" and "decision". It is redirected (303) to a GET of
-// server.Endpoints.Authorize, whose path and query can have at most 8 KiB. The request must not
-// have a query of its own, nor a secret of a client or a user. An "id_token_hint" in it is
-// encrypted for 2 minutes with server.Options.Keys. Without Keys a random key of this process
-// encrypts it, so other processes reject the hint.
+// server.Endpoints.Authorize, whose path and query can have at most 8 KiB. The request must have no
+// query of its own, and no secret of a client or a user. An "id_token_hint" in it is encrypted for
+// 2 minutes with server.Options.Keys. Without Keys a random key of this process encrypts it, so
+// other processes reject the hint.
 //
 // A request of an unknown client, or with a redirect URI that is not exactly a registered one, gets
 // an error page, never a redirect. Every other result goes to the redirect URI, with status 303,

@@ -25,18 +25,19 @@ type Options struct {
 	// DevicePage and GrantsView.
 	RenderDevice func(w http.ResponseWriter, r *http.Request, d DevicePage)
 	RenderGrants func(w http.ResponseWriter, r *http.Request, g GrantsView)
-	// Remember is how long a consent is remembered. During this time, the user need not confirm the
+	// Remember is how long a consent is remembered. During this time, the user does not confirm the
 	// same or fewer scopes and resources of a client again. 0 means that the user confirms each
 	// time. A consent is forgotten when the last grant of the client ends. Consents are not
 	// remembered for public clients with loopback addresses or private schemes, because any program
 	// on the user's machine could be such a client.
 	Remember time.Duration
 	// Own reports whether an identity is an account of the server's store. Grants and RevokeGrant
-	// reject other identities with 403. Set it if the stores have no name spaces ([storage.Spaced])
-	// and a scheme of the chain authenticates accounts of another table without recording its store
-	// ([authn.Identity.SetStore]). Otherwise two accounts with the same ID would count as one. Nil
-	// accepts every identity whose Subject is in the store's name space and whose recorded store,
-	// if any, has the same accounts ([storage.SameAccounts]).
+	// reject other identities with 403. Set it if a scheme of the chain authenticates accounts of
+	// another table, the stores have no name spaces ([storage.Spaced]), and the scheme does not
+	// record its store ([authn.Identity.SetStore]). Otherwise two accounts with the same ID would
+	// count as one. Nil accepts every identity whose Subject is in the store's name space. If the
+	// identity has a recorded store, this store must have the same accounts
+	// ([storage.SameAccounts]).
 	Own func(authn.Identity) bool
 }
 

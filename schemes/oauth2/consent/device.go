@@ -18,9 +18,9 @@ import (
 // 3.3) and then allows or denies the request of the device's client. Mount it like
 // [Pages.Authorize]. It panics without server.Options.Keys.
 //
-// A GET only shows a form, whatever its query contains, because an attacker may have sent the user
-// a link with a code. Limits per 15 minutes: 10 wrong codes per user and 100 per client address;
-// see server.Options.Proxies.
+// A GET only shows a form, even if its query contains a code, because an attacker may have sent the
+// link to the user. Limits per 15 minutes: 10 wrong codes per user and 100 per client address; see
+// server.Options.Proxies.
 func (p *Pages) Device() http.Handler {
 	if p.server.Options().Keys == nil {
 		panic("consent: Device requires server.Options.Keys")

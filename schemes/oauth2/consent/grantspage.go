@@ -27,7 +27,8 @@ func (p *Pages) GrantsPage() http.Handler {
 type GrantsView struct {
 	// User is the name of the user.
 	User string
-	// Clients are the clients that have access to the account, those with the newest grants first.
+	// Clients are the clients that have access to the account, the clients with the newest grants
+	// first.
 	Clients []Grantee
 	// Next, if not "", is the address of the page with older grants.
 	Next string

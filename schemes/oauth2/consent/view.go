@@ -31,9 +31,9 @@ type Consent struct {
 	// User is the name of the user who decides.
 	User   string
 	Scopes []Scope
-	// Resources are the URIs of the APIs that the client can use (RFC 8707): those of the request,
-	// or else the server's own Audience. A page MUST show them, because a scope can have another
-	// meaning at another API.
+	// Resources are the URIs of the APIs that the client can use (RFC 8707): the resources of the
+	// request, or the server's own Audience if the request names none. A page MUST show them,
+	// because a scope can have another meaning at another API.
 	Resources []string
 	// Handle goes into a hidden field with the name "handle". The form must send it to its own URL
 	// by POST, with the field "decision", which is "allow" or "deny".

@@ -33,10 +33,10 @@ const (
 
 // Options configure a [Verifier]. A nil *Options means all defaults.
 type Options struct {
-	// Nonces enables nonces (RFC 9449, section 8), and its keys authenticate them. A proof is then
-	// valid for at most 5 minutes after this server issued its nonce, so a client cannot create
-	// proofs in advance. All replicas must use the same key ring. Nil means that proofs need no
-	// nonce.
+	// Nonces enables nonces (RFC 9449, section 8). The keys of the ring authenticate them. A proof
+	// is then valid for at most 5 minutes after this server issued its nonce, so a client cannot
+	// create proofs in advance. All replicas must use the same key ring. Nil means that proofs need
+	// no nonce.
 	Nonces *keys.Ring
 	// Clock returns the current time; nil means time.Now.
 	Clock func() time.Time
@@ -51,8 +51,8 @@ type Verifier struct {
 }
 
 // New returns a Verifier. issuer is the identifier of the authorization server, which is part of
-// each nonce. uses records used proofs; all replicas must use the same store. New returns an error
-// if issuer is "" or uses is nil.
+// each nonce. The argument uses is the store that records used proofs; all replicas must use the
+// same store. New returns an error if issuer is "" or uses is nil.
 func New(issuer string, uses storage.Replays, opts *Options) (*Verifier, error) {
 	var o Options
 	if opts != nil {

@@ -25,9 +25,9 @@ type Proof struct {
 
 // Read returns the proof of a request, or the zero Proof if there is none. It checks the proof
 // against uri as RFC 9449, section 4.3, requires. If token is not "", it also checks that the proof
-// belongs to that access token. It does not check the signature, nor whether the proof was used
-// before, because this costs more. For these checks, call [Verifier.Verify] after you found the
-// rest of the request valid.
+// belongs to that access token. It does not check the signature, or whether the proof was used
+// before, because these checks cost more. For these checks, call [Verifier.Verify] after you found
+// the rest of the request valid.
 //
 // uri must come from configuration, never from a Host header. A rejected proof is an *Error.
 func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {

@@ -56,9 +56,9 @@ type Options struct {
 	// it if the issuer's tokens have a prefix.
 	//
 	// With "" the scheme accepts every token that no earlier scheme accepted, so put it after the
-	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer.
-	// Tokens of this application are tokens in the format of this module, and tokens with a default
-	// prefix of this module or a prefix in OwnPrefixes. There is one exception: a token of this
+	// other schemes for Bearer. It never sends JWTs and tokens of this application to the issuer. A
+	// token counts as a token of this application if it has the format of this module, a default
+	// prefix of this module, or a prefix in OwnPrefixes. There is one exception: a token of this
 	// application with a mistyped prefix is sent to the issuer. It is not valid in this form.
 	Prefix string
 	// OwnPrefixes are the prefixes of this application's tokens that are not default prefixes of
@@ -83,8 +83,8 @@ type Options struct {
 	//
 	// Above either limit, tokens that are not cached get 503 for the rest of the second. Above
 	// UnknownRate, only networks without such queries in this second and the previous one are still
-	// served. They share a reserve of half of UnknownRate. When it is used up, only those of them
-	// that sent active tokens before are served.
+	// served. They share a reserve of half of UnknownRate. When the reserve is used up, only
+	// networks that sent active tokens before are served.
 	//
 	// The network is determined by storage.ClientAddr. Behind a reverse proxy, set
 	// authn.Options.Proxies; private addresses count only for UnknownRate.
@@ -133,9 +133,9 @@ type Scheme struct {
 }
 
 // New returns a scheme for the opaque tokens of issuer. endpoint is its introspection endpoint: an
-// https URL (http only for a loopback address). by holds the client ID and the secret with which
-// the scheme authenticates there, with HTTP Basic. "aud" of the response must contain audience.
-// "iss", if present, must be issuer. Both are compared byte for byte.
+// https URL (http only for a loopback address). The argument by holds the client ID and the secret
+// with which the scheme authenticates there, with HTTP Basic. "aud" of the response must contain
+// audience. "iss", if present, must be issuer. Both are compared byte for byte.
 //
 // Identities have the Issuer, the Client from "client_id", and the scopes from "scope", which are
 // never nil. If "sub" is missing or equal to "client_id", there is no Subject. Identities have no
@@ -279,8 +279,8 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	}}), nil
 }
 
-// Presented implements [authn.Keeper]. The middleware keeps identities as long as the issuer's
-// responses are cached.
+// Presented implements [authn.Keeper]. The middleware keeps identities while the issuer's responses
+// are cached.
 func (i *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 	if i.cache == nil {
 		return "", false

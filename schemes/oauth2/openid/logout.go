@@ -23,9 +23,9 @@ import (
 
 // Logout returns the endpoint to which a client sends the browser when its user logs out (OpenID
 // Connect RP-Initiated Logout 1.0). It accepts a GET with "id_token_hint", "client_id",
-// "post_logout_redirect_uri" and "state". It also accepts a POST of them as a form, which it
-// redirects to a GET. Mount it for both methods, behind the chain, with authz.AllowAny. It panics
-// without Options.EndSession.
+// "post_logout_redirect_uri" and "state". It also accepts a POST of these parameters as a form, and
+// redirects it to a GET. Mount it for both methods, behind the chain, with authz.AllowAny. It
+// panics without Options.EndSession.
 //
 // If the request has an ID token that was issued in the current session, the session ends
 // immediately. Otherwise a page asks the user first, so that no other site can log the user out.
@@ -254,7 +254,7 @@ type LogoutPage struct {
 	// name.
 	Client, User string
 	// Handle goes into a hidden field with the name "handle". The form sends it to its own address
-	// by POST, with "decision", which is "logout" or "stay".
+	// by POST, together with "decision", which is "logout" or "stay".
 	Handle string
 	// Token, if not "", goes into a hidden field with the name csrf.Field.
 	Token string

@@ -52,10 +52,10 @@ type Registration struct {
 	opts   Options
 }
 
-// New adds registration to a server. allow decides whether a request may register a client: it
-// returns nil, an *authn.Error to reject the request, or any other error if it failed.
-// InitialAccessToken returns such a function. Your own function should limit how many clients a
-// caller can register.
+// New adds registration to a server. The function allow decides whether a request may register a
+// client: it returns nil, an *authn.Error to reject the request, or any other error if the decision
+// failed. InitialAccessToken returns such a function. Your own function should limit how many
+// clients a caller can register.
 //
 // New returns an error if srv or allow is nil, or if a scope is not a scope of the server. If you
 // use package openid, call openid.New first, because it adds scopes.

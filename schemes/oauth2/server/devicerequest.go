@@ -43,8 +43,8 @@ func (s *Server) FindDevice(r *http.Request, subject, typed string) (DeviceReque
 	return d, errors.Join(err, s.forgiveTries(ctx, names)) // not a wrong code
 }
 
-// ReadUserCode returns a code that a user entered in the form in which it is displayed, or "" if it
-// cannot be a code. It does not check whether the code exists.
+// ReadUserCode converts a text that a user entered to the displayed form of a code. It returns ""
+// if the text cannot be a code. It does not check whether the code exists.
 func (s *Server) ReadUserCode(typed string) string {
 	if code, ok := readCode(typed); ok {
 		return shownCode(code)

@@ -24,8 +24,8 @@
 // [Server.Extend].
 //
 // The token endpoint uses go-oauth2's server to select the grant and to format the response. It
-// does not use go-oauth2's manager and stores: here, codes and refresh tokens can be exchanged
-// once, tokens are stored as digests, and redirect URIs and clients are compared exactly.
+// does not use go-oauth2's manager and stores. Here, codes and refresh tokens can be exchanged
+// once, and tokens are stored as digests. Redirect URIs and clients are compared exactly.
 //
 // The package is larger than others of this module because its parts share transactions and checks.
 // The token endpoint exchanges codes, refresh tokens and device codes in the same way, after the

@@ -40,8 +40,8 @@ func (s *Server) InTx(ctx context.Context, fn func(context.Context) error) error
 	})
 }
 
-// Change runs a change of the store that needs no transaction of its own, and whose events are part of
-// it; see audit.Notifier.Change.
+// Change runs a change of the store together with its events; see audit.Notifier.Change. Use it for
+// a change that needs no transaction of its own.
 func (s *Server) Change(ctx context.Context, fn func(context.Context) error) error {
 	return s.opts.Audit.Change(ctx, s.store, fn)
 }

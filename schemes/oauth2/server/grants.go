@@ -20,9 +20,9 @@ const (
 	manyGrants = 10_000
 )
 
-// Grants reads up to limit grants of a user, newest first, and returns those that are active. It
-// begins after the place after in the list. The zero place is before all grants. If there are more
-// grants, next is the place after which they begin; otherwise it is zero.
+// Grants reads up to limit grants of a user, newest first, and returns the active ones. It begins
+// after the given place in the list; the zero place is before all grants. If there are more grants,
+// next is the place after which they begin; otherwise it is zero.
 func (s *Server) Grants(ctx context.Context, subject string, after storage.FamilyPlace, limit int) (list []storage.Family, next storage.FamilyPlace, err error) {
 	list, err = s.store.ListFamilies(ctx, s.purpose, subject, after, limit+1)
 	if limit > 0 && len(list) > limit {
@@ -38,10 +38,11 @@ func (s *Server) active(list []storage.Family) []storage.Family {
 	return slices.DeleteFunc(list, func(f storage.Family) bool { return !now.Before(f.Expires) })
 }
 
-// RevokeGrant revokes one of a user's grants or, with all, every grant of the same client. It
-// forgets a remembered consent to the client, and drops the codes and approved device codes that
-// the client has not redeemed, which would become grants later. It returns storage.ErrNotFound if
-// the user has no such grant. Any other error is a fault, and nothing changed.
+// RevokeGrant revokes one of a user's grants or, if all is true, every grant of the same client. It
+// forgets a remembered consent to the client. It also drops the codes and approved device codes
+// that the client has not redeemed, because they would become grants later. It returns
+// storage.ErrNotFound if the user has no such grant. Any other error is a fault, and nothing
+// changed.
 func (s *Server) RevokeGrant(ctx context.Context, subject, id string, all bool) error {
 	f, err := s.store.FamilyByID(ctx, s.purpose, subject, id)
 	if err == nil && !s.now().Before(f.Expires) {

@@ -57,7 +57,7 @@ func (s *Server) hintData(id string) []byte {
 	return []byte("id_token_hint\x00" + s.issuer + "\x00" + id)
 }
 
-// SealHint encrypts an "id_token_hint", or extends the validity of an encrypted one. The error is
+// SealHint encrypts an "id_token_hint", or extends the validity of an encrypted hint. The error is
 // an *oauth2.Error if an encrypted hint is invalid, or if the hint is longer than 6 KiB.
 func (s *Server) SealHint(text string, ttl time.Duration) (string, error) {
 	if IsSealedHint(text) {

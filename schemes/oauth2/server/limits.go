@@ -38,11 +38,11 @@ type Limiter interface {
 	Take(ctx context.Context, now time.Time, cells []Cell) (wait time.Duration, err error)
 }
 
-// Limits limit what unauthenticated callers, such as anyone who knows a public client's ID, can
-// make the server store. Each request is counted by client and by network: the address (IPv4 /32,
-// IPv6 /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6 /32 gets at most
-// a quarter of the limits that all callers share. Another quarter is a reserve for networks that
-// send few requests. Nil means the defaults.
+// Limits limit what the server stores for unauthenticated callers, such as anyone who knows a
+// public client's ID. Each request is counted by client and by network: the address (IPv4 /32, IPv6
+// /64) and two wider networks (/28 and /24, /56 and /48). An IPv4 /16 or IPv6 /32 gets at most a
+// quarter of the limits that all callers share. Another quarter is a reserve for networks that send
+// few requests. Nil means the defaults.
 type Limits struct {
 	// Limiter counts requests. Nil counts in the memory of this process, so each process has its
 	// own limits. If the limiter fails, requests are counted in memory. To share the limits between

@@ -21,8 +21,8 @@ import (
 )
 
 // SecretVerifier checks a chosen client secret against its hash; password.Hasher implements it.
-// source is the address that the request comes from. An empty hash matches nothing, and MUST cost
-// as much as any other hash, so that the duration does not reveal which clients exist.
+// source is the address that the request comes from. An empty hash matches nothing, and MUST take
+// the same time as any other hash, so that the duration does not reveal which clients exist.
 type SecretVerifier interface {
 	Verify(ctx context.Context, source string, encoded storage.PasswordHash, secret string) (ok, outdated bool, err error)
 }

@@ -33,7 +33,7 @@ import (
 // 26000 or 42P05. With describe_exec, a pooler could run another client's statement, so the store
 // checks each new connection and rejects connections to a pooler.
 //
-// Connections lead to the primary: of several hosts in url, Open uses the first one that is not a
+// Connections lead to the primary. If url has several hosts, Open uses the first host that is not a
 // standby server, as with target_session_attrs=primary. To choose differently, set that parameter.
 func Open(url string, opts *gormstore.Options) (*gormstore.Store, error) {
 	cfg := gormstore.Config()
