@@ -102,6 +102,8 @@ var rules = []rule{
 	{"internal/flood", []string{"internal/network", "storage"}},
 	{"internal/network", nil},
 	{"internal/params", nil},
+	{"internal/publicfetch", nil},
+	{"internal/publicfetch/fetchtest", nil}, // only tests import it
 	{"internal/same", nil},
 	{"internal/style", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
