@@ -45,6 +45,9 @@ type Options struct {
 	Audit                                                  *audit.Notifier
 	Logger                                                 *slog.Logger
 	Rand                                                   io.Reader
+	ClientDocuments                                        *server.ClientDocuments
+	Fetching                                               server.Fetching
+	RequirePushed                                          bool
 	// Of server.ChosenSecrets.
 	InsecureChosenSecrets server.SecretVerifier
 	Limiter               authn.LoginLimiter
@@ -114,6 +117,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		Lifetimes: server.Lifetimes{AccessTTL: o.AccessTTL, CodeTTL: o.CodeTTL, DeviceTTL: o.DeviceTTL, RefreshTTL: o.RefreshTTL, AbsoluteTTL: o.AbsoluteTTL},
 		Scopes:    o.Scopes, SigningKeys: o.SigningKeys, Keys: o.Keys, Endpoints: o.Endpoints, Origins: o.Origins, Proxies: o.Proxies,
 		InsecureOptionalPKCE: o.InsecureOptionalPKCE, InsecureImplicitGrant: o.InsecureImplicitGrant, InsecurePasswordGrant: o.InsecurePasswordGrant,
+		ClientDocuments: o.ClientDocuments, Fetching: o.Fetching, RequirePushed: o.RequirePushed,
 		Limits: o.Limits, InsecureNoLimits: o.InsecureNoLimits, Audit: o.Audit, Logger: o.Logger, Rand: o.Rand,
 	}
 	if o.SignedAccess {

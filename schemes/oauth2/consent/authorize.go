@@ -56,7 +56,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := p.server.ParseRequest(ctx, v)
+	q, err := p.server.ParseRequest(r, v)
 	if err != nil {
 		return p.send(w, r, q, nil, err)
 	}
@@ -108,20 +108,19 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if silent {
+			if err := p.spend(ctx, q, errSpent); err != nil {
+				return err
+			}
 			answer, err = p.approve(ctx, q, u, reason)
 			return err
 		}
 		return p.server.KeepRequest(r.WithContext(ctx), handle, purposeConsent, q, u, consentTTL)
 	}
 	switch {
-	case !q.Pushed.IsZero():
-		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was already used."))
-		err = p.once(ctx, q.Pushed, used, decide)
-		if errors.Is(err, used) {
+	case silent && (consented || !q.Pushed.IsZero()):
+		if err = p.server.InTx(ctx, decide); errors.Is(err, errSpent) {
 			return err
 		}
-	case consented && silent:
-		err = p.server.InTx(ctx, decide)
 	default:
 		err = decide(ctx)
 	}
@@ -199,8 +198,16 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	var v url.Values
 	err = p.once(ctx, a.Digest, errAnswered, func(ctx context.Context) (err error) {
+		if decision == "allow" || decision == "deny" {
+			if err := p.spend(ctx, q, errAnswered); err != nil {
+				return err
+			}
+		}
 		switch decision {
 		case "allow":
+			if err := p.server.RecordClient(ctx, &q); err != nil {
+				return err
+			}
 			if err := p.remember(ctx, q, u); err != nil {
 				return err
 			}
@@ -212,6 +219,18 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		return oauth2.PageError("The decision is missing.")
 	})
 	return p.send(w, r, q, v, err)
+}
+
+// errSpent rejects a pushed request that was used before.
+var errSpent = oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was already used."))
+
+// spend uses up a pushed request. used is the error if it was used before.
+func (p *Pages) spend(ctx context.Context, q server.AuthorizationRequest, used error) error {
+	err := p.server.SpendRequest(ctx, q)
+	if errors.Is(err, storage.ErrConflict) {
+		return used
+	}
+	return err
 }
 
 // errDenied is what a client receives if the user denied its request.

@@ -28,6 +28,16 @@ type Consent struct {
 	// Unverified means that the client registered itself, so nobody has verified its name, which
 	// can be the name of another application. A page MUST say so.
 	Unverified bool
+	// Host is the host of the client's ID if that is the URL of a client ID metadata document, and
+	// "" for other clients. It is the only thing about such a client that is verified, so a page
+	// MUST show it more prominently than Client, which can be any name.
+	Host string
+	// OtherSite means that Site is not Host: the client receives the response at another site than
+	// the one that describes it. A page MUST warn about it.
+	OtherSite bool
+	// AnyProgram means that the client of Host is a program on the user's device. Any other program
+	// there can pretend to be it, so a page MUST say so.
+	AnyProgram bool
 	// User is the name of the user who decides.
 	User   string
 	Scopes []Scope
@@ -49,6 +59,11 @@ func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.Aut
 		return nil, err
 	}
 	c.Site = siteOf(q.To)
+	if q.Registered.FromDocument() {
+		c.Host = server.DocumentHost(q.Registered)
+		c.AnyProgram = syntax.LeadsToDevice(q.To)
+		c.OtherSite = !c.AnyProgram && c.Site != c.Host
+	}
 	return draw(w, r, "consent.Options.Render", http.StatusOK, p.opts.Render, consentTemplate, c)
 }
 
@@ -112,8 +127,11 @@ const (
 `
 )
 
-var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p><strong>{{.Client}}</strong>{{with .Site}} <strong>({{.}})</strong>{{end}} requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
-`+scopeList+decisionForm)
+var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `{{with .Host}}<p style="font-size:1.5em"><strong>{{.}}</strong></p>
+{{end}}<p><strong>{{.Client}}</strong>{{if .Host}}, as it calls itself,{{end}}{{with .Site}} <strong>({{.}})</strong>{{end}} requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
+`+scopeList+`{{if .OtherSite}}<p class="note"><strong>You will be sent to another site, {{.Site}}.</strong> Allow this only if you know that it belongs to {{.Host}}.</p>
+{{end}}{{if .AnyProgram}}<p class="note">A program on this device requests access. The server cannot tell which program it is. Allow this only if you have just started it yourself.</p>
+{{end}}`+decisionForm)
 
 // showRefused shows an error that the client receives only if the user follows a link.
 func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2.Error, to string) {

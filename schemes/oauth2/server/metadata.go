@@ -19,6 +19,7 @@ type metadata struct {
 	Revoke         string           `json:"revocation_endpoint,omitempty"`
 	Introspect     string           `json:"introspection_endpoint,omitempty"`
 	Push           string           `json:"pushed_authorization_request_endpoint,omitempty"`
+	MustPush       bool             `json:"require_pushed_authorization_requests,omitempty"`
 	Device         string           `json:"device_authorization_endpoint,omitempty"`
 	Register       string           `json:"registration_endpoint,omitempty"`
 	Scopes         []string         `json:"scopes_supported"`
@@ -33,6 +34,7 @@ type metadata struct {
 	IntrospectAlgs []jose.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	Challenges     []string         `json:"code_challenge_methods_supported"`
 	IssInResponse  bool             `json:"authorization_response_iss_parameter_supported"`
+	Documents      bool             `json:"client_id_metadata_document_supported,omitempty"`
 	JWKS           string           `json:"jwks_uri,omitempty"`
 	Proofs         []jose.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"`
 }
@@ -81,6 +83,7 @@ func (s *Server) ownMetadata() metadata {
 		Responses: []string{"code"}, Modes: []string{"query"}, Grants: []string{oauth2.AuthorizationCode, oauth2.ClientCredentials, oauth2.RefreshToken},
 		Methods: []string{oauth2.SecretBasic, oauth2.SecretPost, oauth2.PrivateKeyJWT, oauth2.None}, MethodAlgs: dpop.Algorithms(), Challenges: []string{"S256"}, IssInResponse: true,
 	}
+	m.Documents, m.MustPush = s.documents != nil, s.opts.RequirePushed
 	if s.opts.Keys != nil {
 		m.Device = s.URL(e.DeviceAuthorization)
 		m.Grants = append(m.Grants, oauth2.DeviceCode)

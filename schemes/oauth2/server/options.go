@@ -88,6 +88,14 @@ type Options struct {
 	// RequireDPoP rejects token requests without a proof. It requires oauth2.Options.DPoP. It
 	// cannot be combined with InsecureImplicitGrant, which issues bearer tokens.
 	RequireDPoP bool
+	// RequirePushed rejects authorization requests that were not pushed (RFC 9126). Without it,
+	// storage.Client.RequirePushed does so for one client.
+	RequirePushed bool
+	// ClientDocuments accepts clients by their client ID metadata documents. Nil accepts only
+	// clients with a record.
+	ClientDocuments *ClientDocuments
+	// Fetching configures requests to URLs of clients.
+	Fetching Fetching
 	// InsecureOptionalPKCE lets confidential clients request a code without a challenge. Set it
 	// only for clients that do not support RFC 7636: an attacker who obtains such a code can inject
 	// it into the login of another browser.
