@@ -123,6 +123,8 @@ type Use struct {
 	// this key. A family that is not bound to a key accepts any key, but a repeated request must
 	// have the key of the first one.
 	Confirm string
+	// Idle shortens Options.Idle for the next token of this exchange; 0 does not.
+	Idle time.Duration
 	// Source is the client address (see [SourceOf]), or "" if it is unknown. After the first use of
 	// the response, only a request from the same known address can repeat the exchange. See
 	// [Rotator.Used].
@@ -150,18 +152,35 @@ type Result struct {
 // Begin stores a family with its first token. It sets Created, Expires and, if it is zero, AuthTime
 // of the family. It returns the errors of storage.Families.
 func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (storage.Family, error) {
+	f.Expires = time.Time{}
+	return r.BeginWithin(ctx, f, secret, 0)
+}
+
+// BeginWithin is [Rotator.Begin] for a family with shorter lifetimes. If f.Expires is set, the
+// family expires then, unless Options.Absolute ends it earlier. idle shortens Options.Idle for the
+// first token; 0 does not.
+func (r *Rotator) BeginWithin(ctx context.Context, f storage.Family, secret string, idle time.Duration) (storage.Family, error) {
 	now := r.opts.Clock().UTC()
-	f.Created, f.Expires = now, now.Add(r.opts.Absolute)
+	f.Created = now
+	if end := now.Add(r.opts.Absolute); f.Expires.IsZero() || f.Expires.After(end) {
+		f.Expires = end
+	}
 	if f.AuthTime.IsZero() {
 		f.AuthTime = now
 	}
-	err := r.store.CreateFamily(ctx, f, storage.Refresh{Digest: storage.DigestOf(secret), Created: now, Expires: r.End(f, now)})
+	err := r.store.CreateFamily(ctx, f, storage.Refresh{Digest: storage.DigestOf(secret), Created: now, Expires: r.end(f, now, idle)})
 	return f, err
 }
 
 // End returns the expiry of a refresh token that is created at now.
-func (r *Rotator) End(f storage.Family, now time.Time) time.Time {
-	if end := now.Add(r.opts.Idle); end.Before(f.Expires) {
+func (r *Rotator) End(f storage.Family, now time.Time) time.Time { return r.end(f, now, 0) }
+
+// end is End with a shorter idle time, unless that is 0.
+func (r *Rotator) end(f storage.Family, now time.Time, idle time.Duration) time.Time {
+	if idle <= 0 || idle > r.opts.Idle {
+		idle = r.opts.Idle
+	}
+	if end := now.Add(idle); end.Before(f.Expires) {
 		return end
 	}
 	return f.Expires
@@ -193,7 +212,7 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 		if expired(st, now) {
 			return Result{State: st}, ErrExpired
 		}
-		end := r.End(st.Family, now)
+		end := r.end(st.Family, now, u.Idle)
 		answer, next, err := mint(ctx, st, end)
 		if err != nil {
 			return Result{State: st}, err

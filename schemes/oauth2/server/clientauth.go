@@ -52,11 +52,13 @@ func (s *Server) authenticate(r *http.Request, f oauth2.Form, find func(context.
 		return c, s.reject(r, p, errors.New("client disabled"))
 	case c.Method != p.method:
 		return c, s.reject(r, p, errors.New("authentication method is not the registered one"))
+	case s.opts.FAPI2 && c.Method != oauth2.PrivateKeyJWT:
+		return c, s.reject(r, p, errors.New("FAPI 2.0 requires private_key_jwt"))
 	case c.Public():
 		return c, nil
 	}
 	if p.assertion != nil {
-		err := s.assertionFits(r.Context(), c, p.assertion)
+		err := s.assertionFits(withSource(r.Context(), s.opts.Proxies.ClientAddr(r)), c, p.assertion)
 		if errors.Is(err, jose.ErrInvalid) || errors.Is(err, errUsed) {
 			return c, s.failed(p, err)
 		}

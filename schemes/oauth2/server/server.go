@@ -69,6 +69,7 @@ type Server struct {
 	cellMAC   keys.Key
 	ownKey    keys.Key // encrypts hints if there is no key ring
 	fetches   *fetches
+	keySets   *keySets
 	documents *documents  // nil without ClientDocuments
 	extended  Extension   // the sum of all extensions
 	fellBack  atomic.Bool // the limiter is failing
@@ -93,6 +94,9 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 	if err := o.check(s.apiOpts); err != nil {
 		return nil, err
 	}
+	if o.FAPI2 {
+		s.apiOpts.DPoP = s.apiOpts.DPoP.WithoutRS256()
+	}
 	if recent := storage.UnchangedTokensOf(store); recent != nil && s.apiOpts.SignedAccess != nil {
 		if most, _ := recent.TokenLifetime(); o.AccessTTL > most {
 			return nil, fmt.Errorf("server: New: AccessTTL %v of signed tokens exceeds the lifetime of the store's deny set (%v; set cached.DenySet.Lifetime in every process first)", o.AccessTTL, most)
@@ -116,6 +120,7 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 	if s.fetches, err = newFetches(s.issuer, o.Fetching); err != nil {
 		return nil, err
 	}
+	s.keySets = newKeySets()
 	if s.documents, err = newDocuments(o.ClientDocuments); err != nil {
 		return nil, err
 	}
