@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
@@ -64,7 +65,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !ok || p.tooOld(q, u) {
+	if !ok || p.tooOld(q, u) || q.SelectsAccount && !v.Has(selectedParameter) {
 		if q.Prompt == "none" {
 			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or logged in too long ago."))
 		}
@@ -160,18 +161,38 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.Authori
 		}
 		v.Set("id_token_hint", again)
 	}
-	if q.Prompt == "login" {
+	if q.Prompt == "login" || q.SelectsAccount {
 		v.Del("prompt")
-		if q.Consents {
+		if q.Consents || q.Prompt == "consent" {
 			v.Set("prompt", "consent")
 		}
 	}
 	if q.MaxAge == 0 {
 		v.Del("max_age")
 	}
-	page.Redirect(w, page.LoginURL(p.login, r, v))
+	more := url.Values{}
+	if q.SelectsAccount {
+		v.Set(selectedParameter, "1")
+		more.Set("prompt", "select_account")
+	}
+	if q.LoginHint != "" {
+		more.Set("login_hint", q.LoginHint)
+	}
+	if len(q.Locales) > 0 {
+		more.Set("ui_locales", strings.Join(q.Locales, " "))
+	}
+	to := page.LoginURL(p.login, r, v)
+	if len(more) > 0 {
+		to += "&" + more.Encode()
+	}
+	page.Redirect(w, to)
 	return nil
 }
+
+// selectedParameter is in the address to which the login page returns after the user selected an
+// account. A pushed request keeps its prompt, so the address must tell that it was followed. Another
+// site that adds the parameter only skips the selection.
+const selectedParameter = "account_selected"
 
 func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	f, u, err := p.form(w, r)

@@ -39,6 +39,16 @@ type AuthorizationRequest struct {
 	Hint string `json:"hint,omitempty"`
 	// Consents is set if the prompt contains both "login" and "consent".
 	Consents bool `json:"consents,omitempty"`
+	// SelectsAccount is set if the prompt contains "select_account".
+	SelectsAccount bool `json:"selects_account,omitempty"`
+	// LoginHint is what the client knows about the user, and Locales are the languages that the
+	// user prefers, most preferred first. Show them on pages; they prove nothing. Values that are
+	// malformed or too long are dropped.
+	LoginHint string   `json:"login_hint,omitempty"`
+	Locales   []string `json:"locales,omitempty"`
+	// FormPost is set for the response mode "form_post": the browser sends the response to the
+	// redirect URI by POST (OAuth 2.0 Form Post Response Mode).
+	FormPost bool `json:"form_post,omitempty"`
 
 	// To is the URL to which the response is sent; "" if there is no trusted URL.
 	To string `json:"-"`
@@ -125,6 +135,9 @@ func (s *Server) address(q AuthorizationRequest, v url.Values) (AuthorizationReq
 	default:
 		return q, oauth2.PageError("The redirect_uri is missing, or the client did not register it.")
 	}
+	// First, because it applies to errors, too. Browsers post only to web pages.
+	q.FormPost = v.Get("response_mode") == modeFormPost && (strings.HasPrefix(q.To, "https://") || strings.HasPrefix(q.To, "http://")) &&
+		(v.Get("response_type") != "token" || !s.opts.InsecureImplicitGrant)
 	if len(v.Get("state")) > MaxState || len(v.Get("nonce")) > storage.MaxIDBytes {
 		return q, oauth2.NewError("invalid_request", "The state or the nonce is too long.")
 	}
@@ -137,6 +150,9 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 	grant, mode := oauth2.AuthorizationCode, "query"
 	if q.Implicit = s.opts.InsecureImplicitGrant && v.Get("response_type") == "token"; q.Implicit {
 		grant, mode = oauth2.Implicit, "fragment"
+	}
+	if q.FormPost {
+		mode = modeFormPost
 	}
 	switch {
 	case v.Has("request"):
@@ -184,13 +200,10 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 		}
 		q.Hint = h.Subject
 	}
-	switch q.Prompt = v.Get("prompt"); q.Prompt {
-	case "", "none", "login", "consent":
-	case "login consent", "consent login":
-		q.Prompt, q.Consents = "login", true
-	default:
-		return q, oauth2.NewError("invalid_request", "The prompt is unknown, or combines none with other values.")
+	if err := q.prompts(v.Get("prompt")); err != nil {
+		return q, err
 	}
+	q.LoginHint, q.Locales = loginHint(v.Get("login_hint")), locales(v.Get("ui_locales"))
 	if text := v.Get("max_age"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 {
