@@ -86,6 +86,7 @@ type OpenID struct {
 type Registration struct {
 	Allow                     func(*http.Request) error
 	Scopes, Resources, Grants []string
+	Default                   []string
 }
 
 // The types of package server that the tests name.
@@ -151,7 +152,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		}
 	}
 	if g := o.Registration; g != nil {
-		if s.Registration, err = registration.New(s.Server, g.Allow, &registration.Options{Scopes: g.Scopes, Resources: g.Resources, Grants: g.Grants}); err != nil {
+		if s.Registration, err = registration.New(s.Server, g.Allow, &registration.Options{Scopes: g.Scopes, Resources: g.Resources, Grants: g.Grants, Default: g.Default}); err != nil {
 			return nil, err
 		}
 	}

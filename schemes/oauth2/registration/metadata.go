@@ -115,8 +115,8 @@ func (m *metadata) native() bool {
 	})
 }
 
-// scopes returns the scopes that a client registers, in the order of Options.Scopes. It drops
-// scopes that are not allowed; the response names the others (RFC 7591, section 2).
+// scopes returns the scopes that a client registers, without duplicates. It drops scopes that are
+// not allowed; the response names the others (RFC 7591, section 2).
 func (g *Registration) scopes(text string) (list []string) {
 	switch {
 	case text == "" && g.opts.Default != nil:
@@ -124,12 +124,8 @@ func (g *Registration) scopes(text string) (list []string) {
 	case text == "":
 		return slices.Clone(g.opts.Scopes)
 	}
-	asked := map[string]bool{}
 	for name := range strings.SplitSeq(text, " ") {
-		asked[name] = true
-	}
-	for _, name := range g.opts.Scopes {
-		if asked[name] {
+		if slices.Contains(g.opts.Scopes, name) && !slices.Contains(list, name) {
 			list = append(list, name)
 		}
 	}
