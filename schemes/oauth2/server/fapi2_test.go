@@ -21,10 +21,10 @@ type fapi struct {
 	rings map[string]*jose.KeySet
 }
 
-func newFAPI(t *testing.T, change func(*oauthtest.Options)) *fapi {
+func newFAPI(t *testing.T, s oauthtest.Store, change func(*oauthtest.Options)) *fapi {
 	t.Helper()
 	f := &fapi{rings: map[string]*jose.KeySet{}}
-	f.World = oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) {
+	f.World = oauthtest.NewWorld(t, s, func(o *oauthtest.Options) {
 		oauthtest.WithSessions(o)
 		oauthtest.WithDPoP(o)
 		o.FAPI2, o.Grace = true, -1
@@ -95,7 +95,7 @@ func (f *fapi) login(client string, key *oauthtest.Prover) oauthtest.Reply {
 
 // The modules of the FAPI 2.0 plan that the option decides.
 func TestFAPI2(t *testing.T) {
-	f := newFAPI(t, nil)
+	f := newFAPI(t, memory.New(nil), nil)
 	t.Run("P31/ensure-unsigned-authorization-request-without-using-par-fails", func(t *testing.T) {
 		v := oauthtest.Sent(t, f.Authorizes(f.Alice("s"), "GET", oauthtest.Query("one"), ""), oauthtest.Redirect)
 		if v.Get("error") != "invalid_request" || v.Get("code") != "" || v.Get("iss") != oauthtest.Issuer {
@@ -164,58 +164,60 @@ func TestFAPI2(t *testing.T) {
 // P34: the refresh token of a client with keys, bound by proofs, is not rotated. Everything that
 // makes that safe is demanded at every use.
 func TestNoRotation_P34(t *testing.T) {
-	f := newFAPI(t, func(o *oauthtest.Options) { o.RefreshTTL, o.AbsoluteTTL = time.Hour, 2*time.Hour })
-	refresh := func(client string, key *oauthtest.Prover, token string) oauthtest.Reply {
-		return f.tokens(client, key, "grant_type", "refresh_token", "refresh_token", token)
-	}
-	first := f.login("one", f.NewProver())
-	for range 3 {
-		f.Pass(time.Minute)
-		key := f.NewProver() // a new key each time, as the conformance suite does
-		got := refresh("one", key, first.Refresh)
-		if got.Status != 200 || got.Refresh != first.Refresh || got.Type != "DPoP" || got.Access == first.Access {
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		f := newFAPI(t, s, func(o *oauthtest.Options) { o.RefreshTTL, o.AbsoluteTTL = time.Hour, 2*time.Hour })
+		refresh := func(client string, key *oauthtest.Prover, token string) oauthtest.Reply {
+			return f.tokens(client, key, "grant_type", "refresh_token", "refresh_token", token)
+		}
+		first := f.login("one", f.NewProver())
+		for range 3 {
+			f.Pass(time.Minute)
+			key := f.NewProver() // a new key each time, as the conformance suite does
+			got := refresh("one", key, first.Refresh)
+			if got.Status != 200 || got.Refresh != first.Refresh || got.Type != "DPoP" || got.Access == first.Access {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+			if rec := f.Calls("DPoP", got.Access, key.At(got.Access, nil)); rec.Code != 200 {
+				t.Errorf("the API: %d", rec.Code)
+			}
+		}
+		if got := refresh("two", f.NewProver(), first.Refresh); got.Error != "invalid_grant" {
+			t.Errorf("another client: %s", got.Body)
+		}
+		if got := refresh("one", nil, first.Refresh); got.Status != 400 {
+			t.Errorf("without a proof: %d %s", got.Status, got.Body)
+		}
+		if got := f.PostWith(f.Token(), "", []string{f.NewProver().Proof("POST", oauthtest.TokenURL, nil)}, "client_id", "one", "grant_type", "refresh_token", "refresh_token", first.Refresh); got.Error != "invalid_client" {
+			t.Errorf("without an assertion: %s", got.Body)
+		}
+		if got := refresh("one", f.NewProver(), first.Refresh); got.Status != 200 {
+			t.Errorf("what was refused harmed the grant: %s", got.Body)
+		}
+		if got := f.Post(f.Revoke(), "", append(f.by("one"), "token", first.Refresh)...); got.Status != 200 {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
-		if rec := f.Calls("DPoP", got.Access, key.At(got.Access, nil)); rec.Code != 200 {
-			t.Errorf("the API: %d", rec.Code)
+		if got := refresh("one", f.NewProver(), first.Refresh); got.Error != "invalid_grant" {
+			t.Errorf("revoked: %s", got.Body)
 		}
-	}
-	if got := refresh("two", f.NewProver(), first.Refresh); got.Error != "invalid_grant" {
-		t.Errorf("another client: %s", got.Body)
-	}
-	if got := refresh("one", nil, first.Refresh); got.Status != 400 {
-		t.Errorf("without a proof: %d %s", got.Status, got.Body)
-	}
-	if got := f.PostWith(f.Token(), "", []string{f.NewProver().Proof("POST", oauthtest.TokenURL, nil)}, "client_id", "one", "grant_type", "refresh_token", "refresh_token", first.Refresh); got.Error != "invalid_client" {
-		t.Errorf("without an assertion: %s", got.Body)
-	}
-	if got := refresh("one", f.NewProver(), first.Refresh); got.Status != 200 {
-		t.Errorf("what was refused harmed the grant: %s", got.Body)
-	}
-	if got := f.Post(f.Revoke(), "", append(f.by("one"), "token", first.Refresh)...); got.Status != 200 {
-		t.Fatalf("%d %s", got.Status, got.Body)
-	}
-	if got := refresh("one", f.NewProver(), first.Refresh); got.Error != "invalid_grant" {
-		t.Errorf("revoked: %s", got.Body)
-	}
-	second := f.login("one", f.NewProver())
-	f.Pass(time.Hour + time.Second)
-	if got := refresh("one", f.NewProver(), second.Refresh); got.Error != "invalid_grant" {
-		t.Errorf("expired: %s", got.Body)
-	}
-	third := f.login("one", f.NewProver())
-	f.rings["one"] = oauthtest.RingOf(t, "new", jose.EdDSA, oauthtest.Ed25519Key(t))
-	oauthtest.Must(t, storage.ChangeClient(t.Context(), f.DB, "one", func(c *storage.Client) error {
-		c.Keys = oauthtest.PublicSet(t, f.rings["one"])
-		return nil
-	}))
-	key := f.NewProver()
-	if got := refresh("one", key, third.Refresh); got.Error != "invalid_grant" {
-		t.Errorf("registered anew: %s", got.Body)
-	}
-	if rec := f.Calls("DPoP", third.Access, key.At(third.Access, nil)); rec.Code != 401 {
-		t.Errorf("the grant lives on: %d", rec.Code)
-	}
+		second := f.login("one", f.NewProver())
+		f.Pass(time.Hour + time.Second)
+		if got := refresh("one", f.NewProver(), second.Refresh); got.Error != "invalid_grant" {
+			t.Errorf("expired: %s", got.Body)
+		}
+		third := f.login("one", f.NewProver())
+		f.rings["one"] = oauthtest.RingOf(t, "new", jose.EdDSA, oauthtest.Ed25519Key(t))
+		oauthtest.Must(t, storage.ChangeClient(t.Context(), f.DB, "one", func(c *storage.Client) error {
+			c.Keys = oauthtest.PublicSet(t, f.rings["one"])
+			return nil
+		}))
+		key := f.NewProver()
+		if got := refresh("one", key, third.Refresh); got.Error != "invalid_grant" {
+			t.Errorf("registered anew: %s", got.Body)
+		}
+		if rec := f.Calls("DPoP", third.Access, key.At(third.Access, nil)); rec.Code != 401 {
+			t.Errorf("the grant lives on: %d", rec.Code)
+		}
+	})
 }
 
 // P34: all others rotate.
@@ -230,39 +232,41 @@ func TestOthersRotate_P34(t *testing.T) {
 
 // P35: a pushed request is used up by the decision.
 func TestSpentAtTheDecision_P35(t *testing.T) {
-	f := newFAPI(t, nil)
-	_, query := f.pushes("one")
-	page := func() string { return oauthtest.HandleOf(t, f.Authorizes(f.Alice("s"), "GET", query, "")) }
-	answers := func(handle, decision string) *httptest.ResponseRecorder {
-		return f.Authorizes(f.Alice("s"), "POST", "", "decision="+decision+"&handle="+url.QueryEscape(handle))
-	}
-	one, two := page(), page()
-	f.Pass(5 * time.Minute) // the request has expired, its pages have not
-	if v := oauthtest.Sent(t, answers(two, "allow"), oauthtest.Redirect); v.Get("code") == "" {
-		t.Errorf("%v", v)
-	}
-	for _, decision := range []string{"allow", "deny"} {
-		if rec := answers(one, decision); rec.Code != 400 || rec.Header().Get("Location") != "" {
-			t.Errorf("the other page, %s: %d %v", decision, rec.Code, rec.Header())
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		f := newFAPI(t, s, nil)
+		_, query := f.pushes("one")
+		page := func() string { return oauthtest.HandleOf(t, f.Authorizes(f.Alice("s"), "GET", query, "")) }
+		answers := func(handle, decision string) *httptest.ResponseRecorder {
+			return f.Authorizes(f.Alice("s"), "POST", "", "decision="+decision+"&handle="+url.QueryEscape(handle))
 		}
-	}
-	for _, decision := range []string{"allow", "deny"} {
+		one, two := page(), page()
+		f.Pass(5 * time.Minute) // the request has expired, its pages have not
+		if v := oauthtest.Sent(t, answers(two, "allow"), oauthtest.Redirect); v.Get("code") == "" {
+			t.Errorf("%v", v)
+		}
+		for _, decision := range []string{"allow", "deny"} {
+			if rec := answers(one, decision); rec.Code != 400 || rec.Header().Get("Location") != "" {
+				t.Errorf("the other page, %s: %d %v", decision, rec.Code, rec.Header())
+			}
+		}
+		for _, decision := range []string{"allow", "deny"} {
+			_, query = f.pushes("one")
+			if rec := answers(page(), decision); rec.Code != 303 {
+				t.Fatalf("%d", rec.Code)
+			}
+			if rec := f.Authorizes(f.Alice("s"), "GET", query, ""); rec.Code != 400 || !strings.Contains(rec.Body.String(), "invalid_request_uri") {
+				t.Errorf("after %s: %d %s", decision, rec.Code, rec.Body)
+			}
+		}
 		_, query = f.pushes("one")
-		if rec := answers(page(), decision); rec.Code != 303 {
-			t.Fatalf("%d", rec.Code)
+		handles := make([]string, 64)
+		for i := range handles {
+			handles[i] = page()
 		}
-		if rec := f.Authorizes(f.Alice("s"), "GET", query, ""); rec.Code != 400 || !strings.Contains(rec.Body.String(), "invalid_request_uri") {
-			t.Errorf("after %s: %d %s", decision, rec.Code, rec.Body)
+		if counts := oauthtest.Together(func(i int) int { return answers(handles[i], "allow").Code }); counts[303] != 1 || counts[400] != 63 {
+			t.Errorf("%v", counts)
 		}
-	}
-	_, query = f.pushes("one")
-	handles := make([]string, 64)
-	for i := range handles {
-		handles[i] = page()
-	}
-	if counts := oauthtest.Together(func(i int) int { return answers(handles[i], "allow").Code }); counts[303] != 1 || counts[400] != 63 {
-		t.Errorf("%v", counts)
-	}
+	})
 }
 
 // One client can be limited to pushed requests.

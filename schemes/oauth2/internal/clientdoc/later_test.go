@@ -36,61 +36,63 @@ func TestDroppedRedirect(t *testing.T) {
 // CIMD-41, and what other changes of a document do: keys change nothing, a name or a redirect URI
 // forgets the consent.
 func TestChangedDocument(t *testing.T) {
-	w := newWorld(t, func(o *oauthtest.Options) { o.RememberConsent = 24 * time.Hour })
-	ring := oauthtest.RingOf(t, "k", jose.EdDSA, oauthtest.Ed25519Key(t))
-	confidential := func(more map[string]any) map[string]any {
-		d := map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": json.RawMessage(oauthtest.PublicSet(t, ring))}
-		for name, v := range more {
-			d[name] = v
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := newWorldOn(t, s, func(o *oauthtest.Options) { o.RememberConsent = 24 * time.Hour })
+		ring := oauthtest.RingOf(t, "k", jose.EdDSA, oauthtest.Ed25519Key(t))
+		confidential := func(more map[string]any) map[string]any {
+			d := map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": json.RawMessage(oauthtest.PublicSet(t, ring))}
+			for name, v := range more {
+				d[name] = v
+			}
+			return d
 		}
-		return d
-	}
-	id := w.put("/c", confidential(nil))
-	by := func() []string {
-		return []string{"client_assertion_type", oauthtest.AssertionType, "client_assertion", w.Assertion(ring, "JWT", id, nil)}
-	}
-	login := func() oauthtest.Reply {
-		t.Helper()
-		rec := w.Authorizes(w.Alice("s"), "GET", query(id), "")
-		if rec.Code == 200 {
-			rec = w.Authorizes(w.Alice("s"), "POST", "", "decision=allow&handle="+url.QueryEscape(oauthtest.HandleOf(t, rec)))
+		id := w.put("/c", confidential(nil))
+		by := func() []string {
+			return []string{"client_assertion_type", oauthtest.AssertionType, "client_assertion", w.Assertion(ring, "JWT", id, nil)}
 		}
-		v := oauthtest.Sent(t, rec, redirect)
-		got := w.Post(w.Token(), "", append(by(), "grant_type", "authorization_code", "code", v.Get("code"), "redirect_uri", redirect, "code_verifier", oauthtest.Verifier)...)
-		if got.Status != 200 {
-			t.Fatalf("%d %s", got.Status, got.Body)
+		login := func() oauthtest.Reply {
+			t.Helper()
+			rec := w.Authorizes(w.Alice("s"), "GET", query(id), "")
+			if rec.Code == 200 {
+				rec = w.Authorizes(w.Alice("s"), "POST", "", "decision=allow&handle="+url.QueryEscape(oauthtest.HandleOf(t, rec)))
+			}
+			v := oauthtest.Sent(t, rec, redirect)
+			got := w.Post(w.Token(), "", append(by(), "grant_type", "authorization_code", "code", v.Get("code"), "redirect_uri", redirect, "code_verifier", oauthtest.Verifier)...)
+			if got.Status != 200 {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+			return got
 		}
-		return got
-	}
-	got := login()
-	if w.asks(query(id)) != "code" {
-		t.Fatal("the consent is not remembered")
-	}
-	old := ring
-	ring = oauthtest.RingOf(t, "k2", jose.EdDSA, oauthtest.Ed25519Key(t))
-	w.put("/c", confidential(nil))
-	w.Pass(2 * time.Hour)
-	got = w.Post(w.Token(), "", append(by(), "grant_type", "refresh_token", "refresh_token", got.Refresh)...) // with the new key
-	if got.Status != 200 || w.asks(query(id)) != "code" {
-		t.Fatalf("new keys: %d %s", got.Status, got.Body)
-	}
-	if bad := w.Post(w.Token(), "", "client_assertion_type", oauthtest.AssertionType, "client_assertion", w.Assertion(old, "JWT", id, nil), "grant_type", "refresh_token", "refresh_token", got.Refresh); bad.Status != 401 {
-		t.Errorf("the old key: %d", bad.Status)
-	}
-	w.put("/c", confidential(map[string]any{"client_name": "Other"}))
-	w.Pass(2 * time.Hour)
-	if w.asks(query(id)) != "page" {
-		t.Error("a new name: the old consent counts")
-	}
-	login()
-	w.put("/c", map[string]any{"client_name": "Other"}) // now public
-	w.Pass(2 * time.Hour)
-	if w.asks(query(id)) == "code" {
-		t.Error("the consent survived")
-	}
-	if after := w.Refreshes("", got.Refresh, "client_id", id); after.Status != 400 || after.Error != "invalid_grant" || w.Status(got.Access) != 401 {
-		t.Errorf("the grants live on: %d %s, %d", after.Status, after.Body, w.Status(got.Access))
-	}
+		got := login()
+		if w.asks(query(id)) != "code" {
+			t.Fatal("the consent is not remembered")
+		}
+		old := ring
+		ring = oauthtest.RingOf(t, "k2", jose.EdDSA, oauthtest.Ed25519Key(t))
+		w.put("/c", confidential(nil))
+		w.Pass(2 * time.Hour)
+		got = w.Post(w.Token(), "", append(by(), "grant_type", "refresh_token", "refresh_token", got.Refresh)...) // with the new key
+		if got.Status != 200 || w.asks(query(id)) != "code" {
+			t.Fatalf("new keys: %d %s", got.Status, got.Body)
+		}
+		if bad := w.Post(w.Token(), "", "client_assertion_type", oauthtest.AssertionType, "client_assertion", w.Assertion(old, "JWT", id, nil), "grant_type", "refresh_token", "refresh_token", got.Refresh); bad.Status != 401 {
+			t.Errorf("the old key: %d", bad.Status)
+		}
+		w.put("/c", confidential(map[string]any{"client_name": "Other"}))
+		w.Pass(2 * time.Hour)
+		if w.asks(query(id)) != "page" {
+			t.Error("a new name: the old consent counts")
+		}
+		login()
+		w.put("/c", map[string]any{"client_name": "Other"}) // now public
+		w.Pass(2 * time.Hour)
+		if w.asks(query(id)) == "code" {
+			t.Error("the consent survived")
+		}
+		if after := w.Refreshes("", got.Refresh, "client_id", id); after.Status != 400 || after.Error != "invalid_grant" || w.Status(got.Access) != 401 {
+			t.Errorf("the grants live on: %d %s, %d", after.Status, after.Body, w.Status(got.Access))
+		}
+	})
 }
 
 // A document that cannot be fetched any more serves for a while.
@@ -163,32 +165,34 @@ func TestFailuresAreNotCached(t *testing.T) {
 
 // The client that is pushed is the client that is shown, also if its document changed meanwhile.
 func TestPushed(t *testing.T) {
-	w := newWorld(t, nil)
-	id := w.put("/c", nil)
-	got := w.Post(w.PushedAuthorization(), "", append(form(query(id)), "client_id", id)...)
-	var answer struct {
-		URI string `json:"request_uri"`
-	}
-	if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || got.Status != 201 {
-		t.Fatalf("%d %s", got.Status, got.Body)
-	}
-	w.remove("/c")
-	pushed := url.Values{"client_id": {id}, "request_uri": {answer.URI}}.Encode()
-	if got := w.asks(pushed); got != "page" {
-		t.Fatal(got)
-	}
-	if got := w.asks(url.Values{"client_id": {w.put("/d", nil)}, "request_uri": {answer.URI}}.Encode()); got != "error invalid_request_uri" {
-		t.Errorf("another client: %s", got)
-	}
-	if got := w.Allows2(pushed, id); got.Status != 200 {
-		t.Errorf("%d %s", got.Status, got.Body)
-	}
-	if got := w.asks(pushed); got != "error invalid_request_uri" {
-		t.Errorf("afterwards: %s", got)
-	}
-	if got := w.Post(w.PushedAuthorization(), "", append(form(query(w.origin+"/none")), "client_id", w.origin+"/none")...); got.Status != 401 || got.Error != "invalid_client" {
-		t.Errorf("no document: %d %s", got.Status, got.Body)
-	}
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := newWorldOn(t, s, nil)
+		id := w.put("/c", nil)
+		got := w.Post(w.PushedAuthorization(), "", append(form(query(id)), "client_id", id)...)
+		var answer struct {
+			URI string `json:"request_uri"`
+		}
+		if err := json.Unmarshal([]byte(got.Body), &answer); err != nil || got.Status != 201 {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+		w.remove("/c")
+		pushed := url.Values{"client_id": {id}, "request_uri": {answer.URI}}.Encode()
+		if got := w.asks(pushed); got != "page" {
+			t.Fatal(got)
+		}
+		if got := w.asks(url.Values{"client_id": {w.put("/d", nil)}, "request_uri": {answer.URI}}.Encode()); got != "error invalid_request_uri" {
+			t.Errorf("another client: %s", got)
+		}
+		if got := w.Allows2(pushed, id); got.Status != 200 {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+		if got := w.asks(pushed); got != "error invalid_request_uri" {
+			t.Errorf("afterwards: %s", got)
+		}
+		if got := w.Post(w.PushedAuthorization(), "", append(form(query(w.origin+"/none")), "client_id", w.origin+"/none")...); got.Status != 401 || got.Error != "invalid_client" {
+			t.Errorf("no document: %d %s", got.Status, got.Body)
+		}
+	})
 }
 
 // Allows2 allows a pushed request and exchanges the code.

@@ -20,43 +20,45 @@ const refused = "error invalid_client"
 
 // The whole way of a client that nobody registered, and what its user sees.
 func TestLogin(t *testing.T) {
-	w := newWorld(t, nil)
-	id := w.put("/c.json", nil)
-	before := w.count()
-	rec := w.Authorizes(w.Alice("s"), "GET", query(id), "")
-	host := strings.TrimPrefix(w.origin, "https://")
-	for _, want := range []string{host, "App", "as it calls itself", "You will be sent to another site", "not verified"} {
-		if !strings.Contains(rec.Body.String(), want) {
-			t.Errorf("the page lacks %q: %s", want, rec.Body)
+	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
+		w := newWorldOn(t, s, nil)
+		id := w.put("/c.json", nil)
+		before := w.count()
+		rec := w.Authorizes(w.Alice("s"), "GET", query(id), "")
+		host := strings.TrimPrefix(w.origin, "https://")
+		for _, want := range []string{host, "App", "as it calls itself", "You will be sent to another site", "not verified"} {
+			if !strings.Contains(rec.Body.String(), want) {
+				t.Errorf("the page lacks %q: %s", want, rec.Body)
+			}
 		}
-	}
-	if w.count() != before {
-		t.Error("a record without a consent")
-	}
-	got := w.Allows(w.Alice("s"), "", query(id))
-	if got.Refresh == "" || got.Scope != "read" || w.Status(got.Access) != 200 {
-		t.Errorf("%+v", got)
-	}
-	if next := w.Refreshes("", got.Refresh, "client_id", id); next.Status != 200 {
-		t.Errorf("%d %s", next.Status, next.Body)
-	}
-	c, err := w.DB.ClientByID(t.Context(), id)
-	if err != nil || !c.FromDocument() || c.Trusted || len(c.Serves) > 0 || !c.Public() || w.fetched("/") != 1 {
-		t.Errorf("%+v, %v, %d fetches", c, err, w.fetched("/"))
-	}
-	if got := w.asks(query(id, "prompt", "none")); got != "sent consent_required" { // alice knows the client now
-		t.Errorf("prompt=none: %s", got)
-	}
-	if got := w.asks(query(w.put("/other", nil), "prompt", "none")); got != "error consent_required" {
-		t.Errorf("prompt=none of an unknown client: %s", got)
-	}
-	if m := w.Send(w.Metadata(), httptest.NewRequest("GET", "/", nil), ""); !strings.Contains(m.Body, `"client_id_metadata_document_supported":true`) {
-		t.Error(m.Body)
-	}
-	oauthtest.Must(t, w.DB.SetClientDisabled(t.Context(), id, true))
-	if got := w.asks(query(id)); got != "error invalid_request" {
-		t.Errorf("a disabled record: %s", got)
-	}
+		if w.count() != before {
+			t.Error("a record without a consent")
+		}
+		got := w.Allows(w.Alice("s"), "", query(id))
+		if got.Refresh == "" || got.Scope != "read" || w.Status(got.Access) != 200 {
+			t.Errorf("%+v", got)
+		}
+		if next := w.Refreshes("", got.Refresh, "client_id", id); next.Status != 200 {
+			t.Errorf("%d %s", next.Status, next.Body)
+		}
+		c, err := w.DB.ClientByID(t.Context(), id)
+		if err != nil || !c.FromDocument() || c.Trusted || len(c.Serves) > 0 || !c.Public() || w.fetched("/") != 1 {
+			t.Errorf("%+v, %v, %d fetches", c, err, w.fetched("/"))
+		}
+		if got := w.asks(query(id, "prompt", "none")); got != "sent consent_required" { // alice knows the client now
+			t.Errorf("prompt=none: %s", got)
+		}
+		if got := w.asks(query(w.put("/other", nil), "prompt", "none")); got != "error consent_required" {
+			t.Errorf("prompt=none of an unknown client: %s", got)
+		}
+		if m := w.Send(w.Metadata(), httptest.NewRequest("GET", "/", nil), ""); !strings.Contains(m.Body, `"client_id_metadata_document_supported":true`) {
+			t.Error(m.Body)
+		}
+		oauthtest.Must(t, w.DB.SetClientDisabled(t.Context(), id, true))
+		if got := w.asks(query(id)); got != "error invalid_request" {
+			t.Errorf("a disabled record: %s", got)
+		}
+	})
 }
 
 // Without the option, and with a client that an administrator registered, nothing is fetched.

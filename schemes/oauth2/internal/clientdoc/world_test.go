@@ -34,9 +34,14 @@ type world struct {
 
 func newWorld(t *testing.T, change func(*oauthtest.Options)) *world {
 	t.Helper()
+	return newWorldOn(t, memory.New(nil), change)
+}
+
+func newWorldOn(t *testing.T, s oauthtest.Store, change func(*oauthtest.Options)) *world {
+	t.Helper()
 	w := &world{net: fetchtest.New(t), files: map[string]string{}, hits: map[string]int{}}
 	w.origin = w.net.Serve("app.example", http.HandlerFunc(w.serve), nil)
-	w.World = oauthtest.NewWorld(t, memory.New(nil), func(o *oauthtest.Options) {
+	w.World = oauthtest.NewWorld(t, s, func(o *oauthtest.Options) {
 		oauthtest.WithSessions(o)
 		o.ClientDocuments = &server.ClientDocuments{Scopes: []string{"read"}}
 		o.Fetching = server.Fetching{Addresses: []netip.Prefix{fetchtest.Home}, Roots: w.net.Roots, Resolver: w.net, InsecureLoopback: true}
