@@ -264,6 +264,17 @@ func TestManyIDs(t *testing.T) {
 		t.Errorf("%d fetches, %d limited, %d records", n, limited, w.count()-before)
 	}
 	w.Pass(time.Minute)
+	lookups := 0 // each ID has a host of its own, so only the limit of the address holds
+	for i := range 100 {
+		host := fmt.Sprintf("host-%d.example", i)
+		w.from("198.51.100.7:1", query("https://"+host+"/c"))
+		n, _ := w.net.Lookups(host)
+		lookups += n
+	}
+	if lookups == 0 || lookups > 10 {
+		t.Errorf("%d look-ups", lookups)
+	}
+	w.Pass(time.Minute)
 	known := w.put("/known", nil)
 	if got := w.from("192.0.2.9:1", query(known)); got.Code != 200 {
 		t.Fatalf("%d %s", got.Code, got.Body)
