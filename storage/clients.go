@@ -23,8 +23,10 @@ type Client struct {
 	// Registration is the digest of the token with which the client manages its own registration
 	// (RFC 7592); zero if it did not register itself.
 	Registration Digest
-	// Keys is a JWK Set with the client's public keys, for "private_key_jwt".
-	Keys []byte
+	// Keys is a JWK Set with the client's public keys, for "private_key_jwt". KeysURI is the URL of
+	// such a set ("jwks_uri"). A client has at most one of them.
+	Keys    []byte
+	KeysURI string
 	// Native means that the client runs on the user's machine: its redirect URIs with a loopback
 	// address match any port (RFC 8252, section 7.3).
 	Native bool
@@ -43,6 +45,15 @@ type Client struct {
 	// access tokens of any client for them. Only an administrator sets it; the client's own
 	// registration (RFC 7591) never does.
 	Serves []string
+	// RequirePushed rejects authorization requests that the client did not push (RFC 9126, section
+	// 6).
+	RequirePushed bool
+	// AccessTTL, RefreshTTL and AbsoluteTTL shorten the lifetimes of the client's access tokens,
+	// refresh tokens and grants. 0 means the server's lifetime; a longer one has no effect. Stores
+	// keep microseconds.
+	AccessTTL, RefreshTTL, AbsoluteTTL time.Duration
+	// Document describes the client ID metadata document from which the record was made.
+	Document ClientDocument
 	// Trusted marks first-party clients, for which users are not asked for consent. Exceptions are
 	// implicit grants, and public clients with a redirect URI that any program on the user's
 	// machine can use.
@@ -58,6 +69,24 @@ type Client struct {
 	// microseconds; zero means never. Only the store sets it. See Epoch.
 	Revoked time.Time
 }
+
+// ClientDocument tells how a client relates to its client ID metadata document: a document at the
+// URL that is the client's ID (draft-ietf-oauth-client-id-metadata-document).
+type ClientDocument struct {
+	// Fetched is when the document was read, and zero if the record was not made from a document.
+	// The record is used without reading it again until Fresh.
+	Fetched, Fresh time.Time
+	// Changed is when the name or the redirect URIs last changed. Consents from before are not
+	// remembered.
+	Changed time.Time
+	// Pinned means that an administrator registered a client whose ID is a URL. Its document is
+	// never read. It is only set if Fetched is zero.
+	Pinned bool
+}
+
+// FromDocument reports whether the record was made from a client ID metadata document. Nobody at
+// the server has verified such a client.
+func (c *Client) FromDocument() bool { return !c.Document.Fetched.IsZero() }
 
 // MaxClientBytes is the maximum total length of the lists and keys of a client, in bytes.
 const MaxClientBytes = 64 << 10
@@ -89,7 +118,15 @@ func (c *Client) Public() bool { return c.Method == "none" }
 // Check returns ErrInvalid, with the reason, if the client cannot be stored.
 func (c *Client) Check() error {
 	errs := []error{CheckID("client id", c.ID), checkText("client name", c.Name), CheckID("authentication method", c.Method)}
-	size := len(c.Keys)
+	size := len(c.Keys) + len(c.KeysURI)
+	switch {
+	case c.KeysURI != "" && (!plain(c.KeysURI) || len(c.Keys) > 0):
+		errs = append(errs, fmt.Errorf("%w: client with a key URI that is not printable ASCII without spaces, or with keys too", ErrInvalid))
+	case c.AccessTTL < 0 || c.RefreshTTL < 0 || c.AbsoluteTTL < 0:
+		errs = append(errs, fmt.Errorf("%w: client with a negative lifetime", ErrInvalid))
+	case c.FromDocument() && c.Document.Pinned:
+		errs = append(errs, fmt.Errorf("%w: client that is both pinned and made from a document", ErrInvalid))
+	}
 	for _, list := range [][]string{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources, c.Serves} {
 		for _, s := range list {
 			size += len(s)

@@ -10,6 +10,7 @@ import (
 const (
 	ReplayAssertion = "assertion" // the "jti" of a client's assertion (RFC 7523)
 	ReplayProof     = "dpop"      // the "jti" of a DPoP proof (RFC 9449)
+	ReplayPushed    = "pushed"    // a pushed authorization request (RFC 9126)
 )
 
 // Replays records the IDs of tokens that others created and that can be used once, such as signed

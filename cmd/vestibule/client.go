@@ -32,6 +32,12 @@ func clientCommand() *cli.Command {
 					&cli.BoolFlag{Name: "native", Usage: "native app (any loopback port, private URI schemes)"},
 					&cli.StringFlag{Name: "method", Usage: oauth2.SecretBasic + ", " + oauth2.SecretPost + " or " + oauth2.PrivateKeyJWT, Value: oauth2.SecretBasic},
 					&cli.StringFlag{Name: "keys", Usage: "file with the client's public keys as a JWK Set, for " + oauth2.PrivateKeyJWT},
+					&cli.StringFlag{Name: "keys-url", Usage: "URL of such a JWK Set (instead of -keys)"},
+					&cli.BoolFlag{Name: "pinned", Usage: "allow an ID that is a URL; never read its document"},
+					&cli.BoolFlag{Name: "require-pushed", Usage: "accept only pushed authorization requests"},
+					&cli.DurationFlag{Name: "access-ttl", Usage: "lifetime of its access tokens (default: the server's)"},
+					&cli.DurationFlag{Name: "refresh-ttl", Usage: "lifetime of its refresh tokens (default: the server's)"},
+					&cli.DurationFlag{Name: "grant-ttl", Usage: "lifetime of its grants (default: the server's)"},
 					&cli.StringSliceFlag{Name: "redirect", Usage: "exact redirect URI (repeatable)"},
 					&cli.StringSliceFlag{Name: "logout-redirect", Usage: "exact redirect URI after logout (repeatable)"},
 					&cli.StringSliceFlag{Name: "grant", Usage: "grant type (repeatable; default: authorization_code and refresh_token)"},
@@ -60,6 +66,8 @@ func createClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 		ID: c.String("id"), Name: c.String("name"), Method: c.String("method"), Native: c.Bool("native"), Trusted: c.Bool("trusted"),
 		RedirectURIs: c.StringSlice("redirect"), Grants: c.StringSlice("grant"), Scopes: c.StringSlice("scope"), Default: c.StringSlice("default-scope"),
 		Resources: c.StringSlice("resource"), Serves: c.StringSlice("resource-server"), LogoutURIs: c.StringSlice("logout-redirect"), Created: time.Now(),
+		KeysURI: c.String("keys-url"), RequirePushed: c.Bool("require-pushed"), Document: storage.ClientDocument{Pinned: c.Bool("pinned")},
+		AccessTTL: c.Duration("access-ttl"), RefreshTTL: c.Duration("refresh-ttl"), AbsoluteTTL: c.Duration("grant-ttl"),
 	}
 	if client.ID == "" {
 		client.ID = strings.ToLower(rand.Text())

@@ -123,6 +123,8 @@ type Use struct {
 	// this key. A family that is not bound to a key accepts any key, but a repeated request must
 	// have the key of the first one.
 	Confirm string
+	// Idle shortens Options.Idle for the next token of this exchange; 0 does not.
+	Idle time.Duration
 	// Source is the client address (see [SourceOf]), or "" if it is unknown. After the first use of
 	// the response, only a request from the same known address can repeat the exchange. See
 	// [Rotator.Used].
@@ -145,26 +147,6 @@ type Result struct {
 	State storage.RefreshState
 	// Repeated reports that the token had already been exchanged within the grace period.
 	Repeated bool
-}
-
-// Begin stores a family with its first token. It sets Created and Expires of the family, and
-// AuthTime if AuthTime is zero. It returns the errors of storage.Families.
-func (r *Rotator) Begin(ctx context.Context, f storage.Family, secret string) (storage.Family, error) {
-	now := r.opts.Clock().UTC()
-	f.Created, f.Expires = now, now.Add(r.opts.Absolute)
-	if f.AuthTime.IsZero() {
-		f.AuthTime = now
-	}
-	err := r.store.CreateFamily(ctx, f, storage.Refresh{Digest: storage.DigestOf(secret), Created: now, Expires: r.End(f, now)})
-	return f, err
-}
-
-// End returns the expiry of a refresh token that is created at the time now.
-func (r *Rotator) End(f storage.Family, now time.Time) time.Time {
-	if end := now.Add(r.opts.Idle); end.Before(f.Expires) {
-		return end
-	}
-	return f.Expires
 }
 
 // attempts is the number of times that Rotate reads the token if other requests change it.
@@ -193,7 +175,7 @@ func (r *Rotator) Rotate(ctx context.Context, u Use, mint Mint) (Result, error) 
 		if expired(st, now) {
 			return Result{State: st}, ErrExpired
 		}
-		end := r.End(st.Family, now)
+		end := r.end(st.Family, now, u.Idle)
 		answer, next, err := mint(ctx, st, end)
 		if err != nil {
 			return Result{State: st}, err

@@ -32,8 +32,8 @@ const (
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
-	oauth2Deps = []string{"authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style"}
-	serverDeps = append([]string{"authn/throttle", "authn/csrf", "internal/rate", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
+	oauth2Deps = []string{"internal/publicfetch", "authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style"}
+	serverDeps = append([]string{"authn/throttle", "authn/csrf", "internal/rate", "schemes/oauth2/internal/clientdoc", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
 
 // toolkit is what every scheme may use: the public packages that somebody else's scheme is
@@ -88,6 +88,7 @@ var rules = []rule{
 	{"schemes/oauth2/openid", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/internal/syntax", nil},
+	{"schemes/oauth2/internal/clientdoc", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed", "internal/flight", "internal/same"}},
 	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"schemes/token", toolkit},
@@ -102,6 +103,8 @@ var rules = []rule{
 	{"internal/flood", []string{"internal/network", "storage"}},
 	{"internal/network", nil},
 	{"internal/params", nil},
+	{"internal/publicfetch", nil},
+	{"internal/publicfetch/fetchtest", nil}, // only tests import it
 	{"internal/same", nil},
 	{"internal/style", nil},
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},

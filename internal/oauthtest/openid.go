@@ -62,7 +62,7 @@ func NewProvider(t *testing.T, s Store, alg jose.Algorithm, change func(*Options
 	p.World = NewWorld(t, s, func(o *Options) {
 		WithSessions(o)
 		o.Scopes["profile"], o.Scopes["email"] = "", ""
-		o.SigningKeys, o.OpenID = p.Keys, &OpenID{EndSession: func(http.ResponseWriter, *http.Request) error {
+		o.SigningKeys, o.OpenID = p.Keys, &OpenID{InIDToken: []string{"preferred_username", "email", "email_verified", "name", "department"}, EndSession: func(http.ResponseWriter, *http.Request) error {
 			p.Ended++
 			return nil
 		}}

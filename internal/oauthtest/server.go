@@ -45,6 +45,9 @@ type Options struct {
 	Audit                                                  *audit.Notifier
 	Logger                                                 *slog.Logger
 	Rand                                                   io.Reader
+	ClientDocuments                                        *server.ClientDocuments
+	Fetching                                               server.Fetching
+	RequirePushed, FAPI2                                   bool
 	// Of server.ChosenSecrets.
 	InsecureChosenSecrets server.SecretVerifier
 	Limiter               authn.LoginLimiter
@@ -73,6 +76,7 @@ type DPoP struct {
 // OpenID are the options of package openid, without the sessions.
 type OpenID struct {
 	TTL        time.Duration
+	InIDToken  []string // IDTokenClaims
 	Claims     func(ctx context.Context, u storage.User, scopes []string) (map[string]any, error)
 	EndSession func(http.ResponseWriter, *http.Request) error
 	Render     func(http.ResponseWriter, *http.Request, openid.LogoutPage)
@@ -82,6 +86,7 @@ type OpenID struct {
 type Registration struct {
 	Allow                     func(*http.Request) error
 	Scopes, Resources, Grants []string
+	Default                   []string
 }
 
 // The types of package server that the tests name.
@@ -114,6 +119,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		Lifetimes: server.Lifetimes{AccessTTL: o.AccessTTL, CodeTTL: o.CodeTTL, DeviceTTL: o.DeviceTTL, RefreshTTL: o.RefreshTTL, AbsoluteTTL: o.AbsoluteTTL},
 		Scopes:    o.Scopes, SigningKeys: o.SigningKeys, Keys: o.Keys, Endpoints: o.Endpoints, Origins: o.Origins, Proxies: o.Proxies,
 		InsecureOptionalPKCE: o.InsecureOptionalPKCE, InsecureImplicitGrant: o.InsecureImplicitGrant, InsecurePasswordGrant: o.InsecurePasswordGrant,
+		ClientDocuments: o.ClientDocuments, Fetching: o.Fetching, RequirePushed: o.RequirePushed, FAPI2: o.FAPI2,
 		Limits: o.Limits, InsecureNoLimits: o.InsecureNoLimits, Audit: o.Audit, Logger: o.Logger, Rand: o.Rand,
 	}
 	if o.SignedAccess {
@@ -141,12 +147,12 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		return nil, err
 	}
 	if p := o.OpenID; p != nil {
-		if s.Provider, err = openid.New(s.Server, &openid.Options{TTL: p.TTL, Claims: p.Claims, Sessions: s.sessions, EndSession: p.EndSession, RenderLogout: p.Render}); err != nil {
+		if s.Provider, err = openid.New(s.Server, &openid.Options{TTL: p.TTL, IDTokenClaims: p.InIDToken, Claims: p.Claims, Sessions: s.sessions, EndSession: p.EndSession, RenderLogout: p.Render}); err != nil {
 			return nil, err
 		}
 	}
 	if g := o.Registration; g != nil {
-		if s.Registration, err = registration.New(s.Server, g.Allow, &registration.Options{Scopes: g.Scopes, Resources: g.Resources, Grants: g.Grants}); err != nil {
+		if s.Registration, err = registration.New(s.Server, g.Allow, &registration.Options{Scopes: g.Scopes, Resources: g.Resources, Grants: g.Grants, Default: g.Default}); err != nil {
 			return nil, err
 		}
 	}

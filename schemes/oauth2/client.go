@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/internal/publicfetch"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -33,6 +35,9 @@ func CheckClient(c storage.Client) error {
 	}
 	if err := c.Check(); err != nil {
 		errs = append(errs, err)
+	}
+	if strings.HasPrefix(c.ID, "https://") && !c.FromDocument() && !c.Document.Pinned {
+		bad("an ID that is a URL belongs to a client ID metadata document (set Document.Pinned to register it yourself)")
 	}
 	if !slices.Contains([]string{None, SecretBasic, SecretPost, PrivateKeyJWT}, c.Method) {
 		bad("unknown authentication method %q", c.Method)
@@ -76,12 +81,16 @@ func CheckClient(c storage.Client) error {
 		bad("a public client cannot have a secret")
 	}
 	switch {
-	case c.Method != PrivateKeyJWT && len(c.Keys) > 0:
+	case c.Method != PrivateKeyJWT && (len(c.Keys) > 0 || c.KeysURI != ""):
 		bad("keys require " + PrivateKeyJWT)
-	case c.Method == PrivateKeyJWT && len(c.Keys) == 0:
-		bad(PrivateKeyJWT + " requires public keys (a JWK Set)")
+	case c.Method == PrivateKeyJWT && len(c.Keys) == 0 && c.KeysURI == "":
+		bad(PrivateKeyJWT + " requires public keys (a JWK Set, or its URL)")
 	case c.Method == PrivateKeyJWT && (!c.Secret.IsZero() || c.Password != ""):
 		bad("keys and a secret (at most one)")
+	case c.KeysURI != "":
+		if err := publicfetch.CheckURL(c.KeysURI); err != nil {
+			bad("key URI %q: %w", c.KeysURI, err)
+		}
 	case c.Method == PrivateKeyJWT:
 		if err := checkKeys(c); err != nil {
 			bad("%w", err)

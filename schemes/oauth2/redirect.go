@@ -12,7 +12,8 @@ import (
 
 // MatchRedirect reports whether the client may use a redirect URI. The URI must be equal, byte for
 // byte, to a registered one (RFC 9700, section 4.1.3). For a native client's http URI on a loopback
-// address (127.0.0.1 or [::1], not localhost) the port may differ (RFC 8252, section 7.3).
+// address (127.0.0.1 or [::1], not localhost) the port may differ (RFC 8252, section 7.3). For a
+// client with a client ID metadata document, the port of an http URI on localhost may differ, too.
 func MatchRedirect(c storage.Client, uri string) bool {
 	if uri == "" || len(uri) > 2048 {
 		return false
@@ -23,26 +24,26 @@ func MatchRedirect(c storage.Client, uri string) bool {
 	if !c.Native {
 		return false
 	}
-	free, ok := withoutPort(uri)
+	free, ok := withoutPort(uri, c.FromDocument())
 	if !ok {
 		return false
 	}
 	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
-		other, ok := withoutPort(registered)
+		other, ok := withoutPort(registered, c.FromDocument())
 		return ok && other == free
 	})
 }
 
 // withoutPort removes the port from an http URI with a loopback address. It does not parse the URI,
-// so that everything else is compared byte for byte.
-func withoutPort(uri string) (string, bool) {
+// so that everything else is compared byte for byte. localhost allows that name, too.
+func withoutPort(uri string, localhost bool) (string, bool) {
 	rest, ok := strings.CutPrefix(uri, "http://")
 	if !ok {
 		return "", false
 	}
-	for _, host := range []string{"127.0.0.1", "[::1]"} {
+	for _, host := range []string{"127.0.0.1", "[::1]", "localhost"} {
 		after, ok := strings.CutPrefix(rest, host)
-		if !ok {
+		if !ok || host == "localhost" && !localhost {
 			continue
 		}
 		if port, ok := strings.CutPrefix(after, ":"); ok {

@@ -18,16 +18,6 @@ const (
 	listClients   = "SELECT " + clientColumns + " FROM vestibule_clients WHERE id > ? ORDER BY id LIMIT ?"
 )
 
-// clientLists is the content of the column "lists".
-type clientLists struct {
-	RedirectURIs []string `json:"redirect_uris,omitempty"`
-	LogoutURIs   []string `json:"logout_uris,omitempty"`
-	Grants       []string `json:"grants,omitempty"`
-	Scopes       []string `json:"scopes,omitempty"`
-	Default      []string `json:"default,omitempty"`
-	Resources    []string `json:"audiences,omitempty"` // the name of earlier versions
-}
-
 // clientRow is a row of clientColumns.
 type clientRow struct {
 	c              storage.Client
@@ -50,7 +40,7 @@ func (r *clientRow) client() (storage.Client, error) {
 		return storage.Client{}, fmt.Errorf("gormstore: read lists of client %q: %w", r.c.ID, err)
 	}
 	c := r.c
-	c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources = l.RedirectURIs, l.LogoutURIs, l.Grants, l.Scopes, l.Default, l.Resources
+	l.into(&c)
 	c.Serves = words(r.serves)
 	copy(c.Secret[:], r.secret)
 	copy(c.Registration[:], r.registration)
@@ -61,7 +51,7 @@ func (r *clientRow) client() (storage.Client, error) {
 
 // clientValues returns the columns between id and created_us.
 func clientValues(c storage.Client) ([]any, error) {
-	list, err := json.Marshal(clientLists{c.RedirectURIs, c.LogoutURIs, c.Grants, c.Scopes, c.Default, c.Resources})
+	list, err := json.Marshal(listsOf(c))
 	if err != nil {
 		return nil, err
 	}

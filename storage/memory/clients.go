@@ -12,6 +12,10 @@ import (
 
 func copyClient(c storage.Client) storage.Client {
 	c.Keys, c.Created = bytes.Clone(c.Keys), c.Created.UTC()
+	for _, ttl := range []*time.Duration{&c.AccessTTL, &c.RefreshTTL, &c.AbsoluteTTL} {
+		*ttl = ttl.Truncate(time.Microsecond)
+	}
+	c.Document.Fetched, c.Document.Fresh, c.Document.Changed = c.Document.Fetched.UTC(), c.Document.Fresh.UTC(), c.Document.Changed.UTC()
 	for _, list := range []*[]string{&c.RedirectURIs, &c.LogoutURIs, &c.Grants, &c.Scopes, &c.Default, &c.Resources, &c.Serves} {
 		*list = slices.Clone(*list)
 	}

@@ -31,7 +31,9 @@ func clients(t *testing.T, s *suite) {
 			want := storage.Client{
 				ID: "c", Name: "Ünïcode", Method: "private_key_jwt", Secret: storage.DigestOf("secret"), Registration: storage.DigestOf("token"), Keys: []byte{0, 1, 0xff}, Native: true,
 				RedirectURIs: []string{"https://a.example/cb?x=1", "http://127.0.0.1/cb"}, LogoutURIs: []string{"https://a.example/bye"},
-				Grants: []string{"authorization_code", "refresh_token"}, Scopes: []string{"b", "a"}, Default: []string{"a"}, Resources: []string{"https://api.example", "https://a.example"}, Serves: []string{"https://b.example", "https://c.example"},
+				Grants: []string{"authorization_code", "refresh_token"}, Scopes: []string{"b", "a"}, Default: []string{"a"}, Resources: []string{"https://api.example", "https://a.example"},
+				RequirePushed: true, AccessTTL: time.Minute, RefreshTTL: 1500 * time.Microsecond, AbsoluteTTL: 400 * 24 * time.Hour,
+				Document: storage.ClientDocument{Fetched: born, Fresh: born.Add(time.Hour), Changed: born.Add(-time.Hour)}, Serves: []string{"https://b.example", "https://c.example"},
 				Trusted: true, Disabled: true, Created: born,
 			}
 			given := want
@@ -42,6 +44,11 @@ func clients(t *testing.T, s *suite) {
 			}
 			k.must(k.s.CreateClient(k.ctx, storage.Client{ID: "d", Method: "none", Created: born}))
 			if got, err := k.s.ClientByID(k.ctx, "d"); err != nil || !got.Public() || got.Name != "" || len(got.RedirectURIs)+len(got.Keys) != 0 || !got.Secret.IsZero() {
+				k.Errorf("got %+v, %v", got, err)
+			}
+			pinned := storage.Client{ID: "https://app.example/c", Method: "private_key_jwt", KeysURI: "https://app.example/keys", Document: storage.ClientDocument{Pinned: true}, Created: born}
+			k.must(k.s.CreateClient(k.ctx, pinned))
+			if got, err := k.s.ClientByID(k.ctx, pinned.ID); err != nil || got.FromDocument() || !reflect.DeepEqual(got, pinned) {
 				k.Errorf("got %+v, %v", got, err)
 			}
 			k.is(k.s.CreateClient(k.ctx, client("c")), storage.ErrConflict, "the ID is taken")
@@ -122,8 +129,10 @@ func clients(t *testing.T, s *suite) {
 			for what, change := range map[string]func(*storage.Client){
 				"id": func(c *storage.Client) { c.ID = "" }, "NUL": func(c *storage.Client) { c.ID = "a\x00" }, "name": func(c *storage.Client) { c.Name = "\xff" },
 				"method": func(c *storage.Client) { c.Method = "" }, "blank": func(c *storage.Client) { c.Scopes = []string{"a b"} }, "empty": func(c *storage.Client) { c.RedirectURIs = []string{""} },
-				"long": func(c *storage.Client) { c.Keys = make([]byte, storage.MaxClientBytes+1) },
-				"two":  func(c *storage.Client) { c.Secret, c.Password = storage.DigestOf("x"), "y" },
+				"long":     func(c *storage.Client) { c.Keys = make([]byte, storage.MaxClientBytes+1) },
+				"lifetime": func(c *storage.Client) { c.RefreshTTL = -1 }, "keys twice": func(c *storage.Client) { c.Keys, c.KeysURI = []byte("{}"), "https://a.example/keys" },
+				"key URI": func(c *storage.Client) { c.KeysURI = "https://a.example/k eys" }, "pinned": func(c *storage.Client) { c.Document = storage.ClientDocument{Fetched: born, Pinned: true} },
+				"two": func(c *storage.Client) { c.Secret, c.Password = storage.DigestOf("x"), "y" },
 			} {
 				c := client("c")
 				change(&c)

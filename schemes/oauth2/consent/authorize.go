@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
@@ -56,7 +57,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := p.server.ParseRequest(ctx, v)
+	q, err := p.server.ParseRequest(r, v)
 	if err != nil {
 		return p.send(w, r, q, nil, err)
 	}
@@ -64,7 +65,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !ok || p.tooOld(q, u) {
+	if !ok || p.tooOld(q, u) || q.SelectsAccount && !v.Has(selectedParameter) {
 		if q.Prompt == "none" {
 			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or logged in too long ago."))
 		}
@@ -108,20 +109,19 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if silent {
+			if err := p.spend(ctx, q, errSpent); err != nil {
+				return err
+			}
 			answer, err = p.approve(ctx, q, u, reason)
 			return err
 		}
 		return p.server.KeepRequest(r.WithContext(ctx), handle, purposeConsent, q, u, consentTTL)
 	}
 	switch {
-	case !q.Pushed.IsZero():
-		used := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was already used."))
-		err = p.once(ctx, q.Pushed, used, decide)
-		if errors.Is(err, used) {
+	case silent && (consented || !q.Pushed.IsZero()):
+		if err = p.server.InTx(ctx, decide); errors.Is(err, errSpent) {
 			return err
 		}
-	case consented && silent:
-		err = p.server.InTx(ctx, decide)
 	default:
 		err = decide(ctx)
 	}
@@ -161,18 +161,38 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.Authori
 		}
 		v.Set("id_token_hint", again)
 	}
-	if q.Prompt == "login" {
+	if q.Prompt == "login" || q.SelectsAccount {
 		v.Del("prompt")
-		if q.Consents {
+		if q.Consents || q.Prompt == "consent" {
 			v.Set("prompt", "consent")
 		}
 	}
 	if q.MaxAge == 0 {
 		v.Del("max_age")
 	}
-	page.Redirect(w, page.LoginURL(p.login, r, v))
+	more := url.Values{}
+	if q.SelectsAccount {
+		v.Set(selectedParameter, "1")
+		more.Set("prompt", "select_account")
+	}
+	if q.LoginHint != "" {
+		more.Set("login_hint", q.LoginHint)
+	}
+	if len(q.Locales) > 0 {
+		more.Set("ui_locales", strings.Join(q.Locales, " "))
+	}
+	to := page.LoginURL(p.login, r, v)
+	if len(more) > 0 {
+		to += "&" + more.Encode()
+	}
+	page.Redirect(w, to)
 	return nil
 }
+
+// selectedParameter is in the address to which the login page returns after the user selected an
+// account. A pushed request keeps its prompt, so the address must tell that it was followed. Another
+// site that adds the parameter only skips the selection.
+const selectedParameter = "account_selected"
 
 func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	f, u, err := p.form(w, r)
@@ -199,8 +219,16 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	var v url.Values
 	err = p.once(ctx, a.Digest, errAnswered, func(ctx context.Context) (err error) {
+		if decision == "allow" || decision == "deny" {
+			if err := p.spend(ctx, q, errAnswered); err != nil {
+				return err
+			}
+		}
 		switch decision {
 		case "allow":
+			if err := p.server.RecordClient(ctx, &q); err != nil {
+				return err
+			}
 			if err := p.remember(ctx, q, u); err != nil {
 				return err
 			}
@@ -212,6 +240,18 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 		return oauth2.PageError("The decision is missing.")
 	})
 	return p.send(w, r, q, v, err)
+}
+
+// errSpent rejects a pushed request that was used before.
+var errSpent = oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri was already used."))
+
+// spend uses up a pushed request. used is the error if it was used before.
+func (p *Pages) spend(ctx context.Context, q server.AuthorizationRequest, used error) error {
+	err := p.server.SpendRequest(ctx, q)
+	if errors.Is(err, storage.ErrConflict) {
+		return used
+	}
+	return err
 }
 
 // errDenied is what a client receives if the user denied its request.

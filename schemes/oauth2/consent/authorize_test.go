@@ -167,7 +167,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 		"attack_137_missing":        {oauthtest.Query("app", "response_type", ""), "invalid_request"},
 		"attack_137_not_for_it":     {oauthtest.Query("machine"), "unauthorized_client"},
 		"attack_138_fragment":       {oauthtest.Query("app", "response_mode", "fragment"), "invalid_request"},
-		"attack_138_form_post":      {oauthtest.Query("app", "response_mode", "form_post"), "invalid_request"},
+		"attack_138_form_post_jwt":  {oauthtest.Query("app", "response_mode", "form_post.jwt"), "invalid_request"},
 		"attack_139_long_state":     {oauthtest.Query("app", "state", strings.Repeat("s", 10<<10)), "invalid_request"},
 		"attack_140_unknown":        {oauthtest.Query("app", "scope", "unknown"), "invalid_scope"},
 		"attack_140_not_for_it":     {oauthtest.Query("app", "scope", "admin"), "invalid_scope"},

@@ -52,7 +52,9 @@ type Pages struct {
 }
 
 // New adds the pages to a server. login is the path on this origin to which anonymous visitors, and
-// visitors with an expired session, are redirected, with "?next=". It returns an error if srv or
+// visitors with an expired session, are redirected, with "?next=". The page also gets the parameters
+// "prompt=select_account", "login_hint" and "ui_locales" if the client's request has them; it should
+// then let the user choose an account, fill in a name, or select a language. It returns an error if srv or
 // sessions.Of is nil, login is "", or Remember is negative.
 func New(srv *server.Server, sessions server.Sessions, login string, opts *Options) (*Pages, error) {
 	if srv == nil || sessions.Of == nil || login == "" {

@@ -51,7 +51,7 @@ func TestImplicitAsksBefore(t *testing.T) {
 				oauthtest.WithSessions(o)
 				o.InsecureImplicitGrant, o.Scopes["openid"] = true, ""
 				o.SigningKeys = &watchedKeys{oauthtest.FreshRing(t, jose.ES256), ask("keys")}
-				o.OpenID = &oauthtest.OpenID{Claims: func(ctx context.Context, _ storage.User, _ []string) (map[string]any, error) {
+				o.OpenID = &oauthtest.OpenID{InIDToken: []string{"name"}, Claims: func(ctx context.Context, _ storage.User, _ []string) (map[string]any, error) {
 					return nil, claims(ctx)
 				}}
 			})

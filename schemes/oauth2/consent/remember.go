@@ -3,7 +3,6 @@ package consent
 import (
 	"context"
 	"errors"
-	"net/url"
 	"slices"
 
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -24,11 +23,10 @@ func rememberable(q server.AuthorizationRequest) bool {
 	if q.Implicit {
 		return false
 	}
-	if !q.Registered.Public() {
+	if !q.Registered.Public() && !q.Registered.FromDocument() {
 		return true
 	}
-	to, err := url.Parse(q.To)
-	return err == nil && to.Scheme == "https" && !syntax.IsLoopback(to.Hostname())
+	return !syntax.LeadsToDevice(q.To)
 }
 
 // remember stores what the user allowed.
@@ -57,6 +55,8 @@ func (p *Pages) remembered(ctx context.Context, q server.AuthorizationRequest, u
 		return false, nil
 	case err != nil:
 		return false, err
+	case c.Created.Before(q.Registered.Document.Changed): // given to another name, or to other redirect URIs
+		return false, nil
 	case c.Epoch != u.Epoch || c.Expired(p.server.Now()) || !p.covers(c, q):
 		return false, nil
 	}

@@ -55,6 +55,11 @@ func TestRetriedDecisions(t *testing.T) {
 			if got := ask(); got != 200 {
 				t.Errorf("pushed, asked again: %d", got)
 			}
+			handle = oauthtest.HandleOf(t, w.Authorizes(alice, "GET", query, "")) // a reload shows the page
+			fails("pushed, decided", allow)
+			if got := allow(); got != 303 {
+				t.Errorf("pushed, decided again: %d", got)
+			}
 			if got := ask(); got != 400 {
 				t.Errorf("pushed, used: %d", got)
 			}

@@ -26,10 +26,16 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, q server.Authorizat
 		if fault != nil {
 			return fault
 		}
+		if !known && q.FormPost {
+			return showRefusedForm(w, q, e, p.server.Response(q, v))
+		}
 		if !known {
 			showRefused(w, q, e, p.server.Redirect(q, v))
 			return nil
 		}
+	}
+	if q.FormPost {
+		return postForm(w, q, p.server.Response(q, v))
 	}
 	page.Redirect(w, p.server.Redirect(q, v))
 	return nil

@@ -28,6 +28,16 @@ type Consent struct {
 	// Unverified means that the client registered itself, so nobody has verified its name, which
 	// can be the name of another application. A page MUST say so.
 	Unverified bool
+	// Host is the host of the client's ID if that is the URL of a client ID metadata document, and
+	// "" for other clients. It is the only thing about such a client that is verified, so a page
+	// MUST show it more prominently than Client, which can be any name.
+	Host string
+	// OtherSite means that Site is not Host: the client receives the response at another site than
+	// the one that describes it. A page MUST warn about it.
+	OtherSite bool
+	// AnyProgram means that the client of Host is a program on the user's device. Any other program
+	// there can pretend to be it, so a page MUST say so.
+	AnyProgram bool
 	// User is the name of the user who decides.
 	User   string
 	Scopes []Scope
@@ -35,6 +45,11 @@ type Consent struct {
 	// request, or the server's own Audience if the request names none. A page MUST show them,
 	// because a scope can have another meaning at another API.
 	Resources []string
+	// LoginHint is what the client knows about the user, and Locales are the languages that the
+	// user prefers, from the request ("login_hint", "ui_locales"). They come from the client and
+	// prove nothing.
+	LoginHint string
+	Locales   []string
 	// Handle goes into a hidden field with the name "handle". The form must send it to its own URL
 	// by POST, with the field "decision", which is "allow" or "deny".
 	Handle string
@@ -48,7 +63,12 @@ func (p *Pages) drawConsent(w http.ResponseWriter, r *http.Request, q server.Aut
 	if err != nil {
 		return nil, err
 	}
-	c.Site = siteOf(q.To)
+	c.Site, c.LoginHint, c.Locales = siteOf(q.To), q.LoginHint, slices.Clone(q.Locales)
+	if q.Registered.FromDocument() {
+		c.Host = server.DocumentHost(q.Registered)
+		c.AnyProgram = syntax.LeadsToDevice(q.To)
+		c.OtherSite = !c.AnyProgram && c.Site != c.Host
+	}
 	return draw(w, r, "consent.Options.Render", http.StatusOK, p.opts.Render, consentTemplate, c)
 }
 
@@ -112,27 +132,40 @@ const (
 `
 )
 
-var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `<p><strong>{{.Client}}</strong>{{with .Site}} <strong>({{.}})</strong>{{end}} requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
-`+scopeList+decisionForm)
+var consentTemplate = page.Template("consent", "Allow {{.Client}}?", `{{with .Host}}<p style="font-size:1.5em"><strong>{{.}}</strong></p>
+{{end}}<p><strong>{{.Client}}</strong>{{if .Host}}, as it calls itself,{{end}}{{with .Site}} <strong>({{.}})</strong>{{end}} requests access to your account, <strong>{{.User}}</strong>. It can then:</p>
+`+scopeList+`{{if .OtherSite}}<p class="note"><strong>You will be sent to another site, {{.Site}}.</strong> Allow this only if you know that it belongs to {{.Host}}.</p>
+{{end}}{{if .AnyProgram}}<p class="note">A program on this device requests access. The server cannot tell which program it is. Allow this only if you have just started it yourself.</p>
+{{end}}`+decisionForm)
 
 // showRefused shows an error that the client receives only if the user follows a link.
 func showRefused(w http.ResponseWriter, q server.AuthorizationRequest, e *oauth2.Error, to string) {
-	shown := struct {
-		Title, Client, Site, Description, Code string
-		To                                     template.URL
-	}{"Something went wrong", cmp.Or(q.Registered.Name, q.Registered.ID), q.To, e.Description, e.Code, template.URL(to)} // a redirect URI that oauth2.CheckRedirect accepted
-	if errors.Is(e, errDenied) { // the user did it, and the description is for the client
+	page.TextHeaders(w.Header())
+	w.WriteHeader(e.Status)
+	_ = refusedTemplate.Execute(w, refusedOf(q, e, to))
+}
+
+// refusedPage contains the values for refusedTemplate. Fields are those of a form; without any there
+// is a link.
+type refusedPage struct {
+	Title, Client, Site, Description, Code string
+	To                                     template.URL
+	Fields                                 []field
+}
+
+func refusedOf(q server.AuthorizationRequest, e *oauth2.Error, to string) refusedPage {
+	shown := refusedPage{Title: "Something went wrong", Client: cmp.Or(q.Registered.Name, q.Registered.ID), Site: q.To, Description: e.Description, Code: e.Code, To: template.URL(to)} // a redirect URI that oauth2.CheckRedirect accepted
+	if errors.Is(e, errDenied) {                                                                                                                                                        // the user did it, and the description is for the client
 		shown.Title, shown.Description = "Access denied", "You did not allow access to your account."
 	}
 	if u, err := url.Parse(q.To); err == nil && u.Host != "" {
 		shown.Site = u.Host
 	}
-	page.TextHeaders(w.Header())
-	w.WriteHeader(e.Status)
-	_ = refusedTemplate.Execute(w, shown)
+	return shown
 }
 
 var refusedTemplate = page.Template("refused", "{{.Title}}", `<p>{{.Description}}</p>
-<p class="note">You came from {{.Client}}, an application that is not verified. <a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a> only if you know it.</p>
-<p class="soft">Error: {{.Code}}</p>
+<p class="note">You came from {{.Client}}, an application that is not verified. {{if .Fields}}Go to {{.Site}}{{else}}<a href="{{.To}}" rel="noreferrer">Go to {{.Site}}</a>{{end}} only if you know it.</p>
+{{if .Fields}}<form method="post" action="{{.To}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}<button>Go to {{.Site}}</button></form>
+{{end}}<p class="soft">Error: {{.Code}}</p>
 `)

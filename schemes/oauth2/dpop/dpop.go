@@ -17,6 +17,7 @@ package dpop
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/jose"
@@ -48,7 +49,19 @@ type Verifier struct {
 	uses   storage.Replays
 	nonces *keys.Ring // nil without nonces
 	clock  func() time.Time
+	algs   []jose.Algorithm
 }
+
+// WithoutRS256 returns a Verifier that also rejects proofs signed by RS256, as FAPI 2.0 requires
+// (section 5.4.1).
+func (v *Verifier) WithoutRS256() *Verifier {
+	c := *v
+	c.algs = slices.DeleteFunc(slices.Clone(v.algs), func(alg jose.Algorithm) bool { return alg == jose.RS256 })
+	return &c
+}
+
+// Algorithms returns the signature algorithms of accepted proofs.
+func (v *Verifier) Algorithms() []jose.Algorithm { return slices.Clone(v.algs) }
 
 // New returns a Verifier. issuer is the identifier of the authorization server, which is part of
 // each nonce. The argument uses is the store that records used proofs; all replicas must use the
@@ -64,7 +77,7 @@ func New(issuer string, uses storage.Replays, opts *Options) (*Verifier, error) 
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Verifier{issuer, uses, o.Nonces, o.Clock}, nil
+	return &Verifier{issuer, uses, o.Nonces, o.Clock, Algorithms()}, nil
 }
 
 // Algorithms returns the signature algorithms for proofs and client assertions. None of them uses a

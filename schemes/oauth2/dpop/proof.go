@@ -40,7 +40,7 @@ func (v *Verifier) Read(r *http.Request, uri, token string) (Proof, error) {
 	case len(lines[0]) > maxProof:
 		return Proof{}, Invalid("too long")
 	}
-	e, err := jose.DecodeEmbedded(lines[0], "dpop+jwt", Algorithms()...)
+	e, err := jose.DecodeEmbedded(lines[0], "dpop+jwt", v.algs...)
 	if err != nil {
 		return Proof{}, &Error{codeProof, err}
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,8 +75,19 @@ func halfHash(alg, access string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-// Claims implements [server.IDTokens]. It returns the claims about a user that these scopes allow.
+// Claims implements [server.IDTokens]. It returns the claims about a user that these scopes allow
+// and that ID tokens contain.
 func (p *Provider) Claims(ctx context.Context, u storage.User, scopes []string) (map[string]any, error) {
+	if len(p.opts.IDTokenClaims) == 0 {
+		return nil, nil
+	}
+	all, err := p.userClaims(ctx, u, scopes)
+	maps.DeleteFunc(all, func(name string, _ any) bool { return !slices.Contains(p.opts.IDTokenClaims, name) })
+	return all, err
+}
+
+// userClaims returns the claims about a user that these scopes allow.
+func (p *Provider) userClaims(ctx context.Context, u storage.User, scopes []string) (map[string]any, error) {
 	if p.opts.Claims == nil {
 		more := map[string]any{}
 		if slices.Contains(scopes, "profile") {

@@ -18,7 +18,12 @@ import (
 type Options struct {
 	// TTL is the lifetime of an ID token, at least 1 second; 0 means one hour.
 	TTL time.Duration
-	// Claims returns additional claims of a user for these scopes, for the ID token and UserInfo.
+	// IDTokenClaims are the names of claims about the user that the ID token contains, too. Nil
+	// means none: clients read them from UserInfo (OpenID Connect Core, section 5.4), because ID
+	// tokens are stored in logs and histories. Set it for software that reads only the ID token,
+	// such as Kubernetes with "groups".
+	IDTokenClaims []string
+	// Claims returns additional claims of a user for these scopes, for UserInfo and IDTokenClaims.
 	// Names that OpenID Connect defines for tokens are reserved and ignored. An error is a server
 	// error. Claims is called outside the store's transaction, so it can call other servers.
 	//

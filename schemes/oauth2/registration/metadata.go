@@ -12,6 +12,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -25,6 +26,8 @@ type metadata struct {
 	Scope        string
 	Type         string // "application_type" of OpenID Connect
 	Keys         json.RawMessage
+	KeysURI      string
+	Pushed       bool // "require_pushed_authorization_requests"
 	// ID and Secret are sent with a change (RFC 7592, section 2.2).
 	ID, Secret string
 }
@@ -43,7 +46,7 @@ var errTooMany = fmt.Errorf("too many list members (at most %d redirect_uris, %d
 func (m *metadata) decode(body []byte) error {
 	known := map[string]any{
 		"redirect_uris": &m.RedirectURIs, "token_endpoint_auth_method": &m.Method, "grant_types": &m.Grants, "response_types": &m.Responses,
-		"client_name": &m.Name, "scope": &m.Scope, "application_type": &m.Type, "jwks": &m.Keys, "client_id": &m.ID, "client_secret": &m.Secret,
+		"client_name": &m.Name, "scope": &m.Scope, "application_type": &m.Type, "jwks": &m.Keys, "jwks_uri": &m.KeysURI, "require_pushed_authorization_requests": &m.Pushed, "client_id": &m.ID, "client_secret": &m.Secret,
 	}
 	// The strict parser rejects deep objects and many members, and copies nothing.
 	claims, err := jose.ParseObject(body)
@@ -101,23 +104,32 @@ func listOf(raw []byte, most int) ([]string, error) {
 	return list, nil
 }
 
-// scopes returns the scopes that a client registers, without duplicates. ok is false if a scope is
-// not allowed for registered clients. It stops at the first such scope, so that a long text costs
-// little.
-func (g *Registration) scopes(text string) (list []string, ok bool) {
-	if text == "" {
-		return slices.Clone(g.opts.Scopes), true
+// native reports whether the client runs on the user's machine. A client that does not say so does
+// if all its redirect URIs lead to loopback addresses.
+func (m *metadata) native() bool {
+	if m.Type != "" {
+		return m.Type == "native"
+	}
+	return len(m.RedirectURIs) > 0 && !slices.ContainsFunc(m.RedirectURIs, func(uri string) bool {
+		return !strings.HasPrefix(uri, "http://") || !syntax.LeadsToDevice(uri)
+	})
+}
+
+// scopes returns the scopes that a client registers, without duplicates. It drops scopes that are
+// not allowed; the response names the others (RFC 7591, section 2).
+func (g *Registration) scopes(text string) (list []string) {
+	switch {
+	case text == "" && g.opts.Default != nil:
+		return slices.Clone(g.opts.Default)
+	case text == "":
+		return slices.Clone(g.opts.Scopes)
 	}
 	for name := range strings.SplitSeq(text, " ") {
-		switch {
-		case name == "" || slices.Contains(list, name):
-		case !slices.Contains(g.opts.Scopes, name):
-			return nil, false
-		default:
+		if slices.Contains(g.opts.Scopes, name) && !slices.Contains(list, name) {
 			list = append(list, name)
 		}
 	}
-	return list, true
+	return list
 }
 
 // registered is the response about a client (RFC 7591, section 3.2.1; RFC 7592, section 3).
@@ -133,6 +145,8 @@ type registered struct {
 	Name      string   `json:"client_name,omitempty"`
 	Scope     string   `json:"scope,omitempty"`
 	Type      string   `json:"application_type"`
+	KeysURI   string   `json:"jwks_uri,omitempty"`
+	Pushed    bool     `json:"require_pushed_authorization_requests,omitempty"`
 	Token     string   `json:"registration_access_token"`
 	URI       string   `json:"registration_client_uri"`
 }
@@ -141,7 +155,7 @@ type registered struct {
 func (g *Registration) describe(c storage.Client, secret, token string) *registered {
 	a := &registered{
 		ID: c.ID, Issued: c.Created.Unix(), Secret: secret, Redirects: c.RedirectURIs, Method: c.Method, Grants: c.Grants, Responses: []string{},
-		Name: c.Name, Scope: strings.Join(c.Scopes, " "), Type: "web", Token: token, URI: g.server.URL(g.server.Options().Endpoints.Register) + "/" + c.ID,
+		Name: c.Name, Scope: strings.Join(c.Scopes, " "), Type: "web", KeysURI: c.KeysURI, Pushed: c.RequirePushed, Token: token, URI: g.server.URL(g.server.Options().Endpoints.Register) + "/" + c.ID,
 	}
 	if secret != "" {
 		a.Expires = new(int) // 0 means never
@@ -158,15 +172,14 @@ func (g *Registration) describe(c storage.Client, secret, token string) *registe
 // apply copies the metadata of a client into its record. It returns the secret if the client gets a
 // new one.
 func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err error) {
-	c.Name, c.Method, c.RedirectURIs, c.Native = m.Name, cmp.Or(m.Method, oauth2.SecretBasic), m.RedirectURIs, m.Type == "native"
+	c.Name, c.Method, c.RedirectURIs, c.Native = m.Name, cmp.Or(m.Method, oauth2.SecretBasic), m.RedirectURIs, m.native()
 	if c.Grants = m.Grants; c.Grants == nil {
 		c.Grants = []string{oauth2.AuthorizationCode}
 	}
-	var known bool
-	c.Scopes, known = g.scopes(m.Scope)
-	c.Default, c.Keys = nil, nil
+	c.Scopes, c.RequirePushed = g.scopes(m.Scope), m.Pushed
+	c.Default, c.Keys, c.KeysURI = nil, nil, ""
 	if c.Method == oauth2.PrivateKeyJWT {
-		c.Keys = m.Keys
+		c.Keys, c.KeysURI = m.Keys, m.KeysURI
 	}
 	unknown := func(list, known []string) bool {
 		return slices.ContainsFunc(list, func(one string) bool { return !slices.Contains(known, one) })
@@ -187,8 +200,8 @@ func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err 
 		return "", badMetadata("A grant type is unknown, or not for registered clients.")
 	case unknown(m.Responses, []string{"code"}), m.Responses != nil && slices.Contains(m.Responses, "code") != slices.Contains(c.Grants, oauth2.AuthorizationCode):
 		return "", badMetadata("The response types are unknown, or do not fit the grant types.")
-	case !known:
-		return "", badMetadata("A scope is unknown, or not for registered clients.")
+	case m.Keys != nil && m.KeysURI != "":
+		return "", badMetadata("The metadata have both jwks and jwks_uri.")
 	}
 	bySecret := c.Method == oauth2.SecretBasic || c.Method == oauth2.SecretPost
 	if !bySecret {

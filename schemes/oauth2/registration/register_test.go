@@ -80,8 +80,6 @@ func TestRegisterRefuses(t *testing.T) {
 		"script":                  {`{"redirect_uris":["https://new.example/cb","javascript:alert(1)"]}`, "invalid_redirect_uri"},
 		"fragment":                {`{"redirect_uris":["https://new.example/cb#x"]}`, "invalid_redirect_uri"},
 		"private scheme of a web": {`{"redirect_uris":["com.example.app:/cb"]}`, "invalid_redirect_uri"},
-		"scope":                   {"{" + good + `,"scope":"read admin"}`, "invalid_client_metadata"},
-		"unknown scope":           {"{" + good + `,"scope":"x"}`, "invalid_client_metadata"},
 		"grant":                   {"{" + good + `,"grant_types":["authorization_code","client_credentials"]}`, "invalid_client_metadata"},
 		"password":                {"{" + good + `,"grant_types":["password"]}`, "invalid_client_metadata"},
 		"no grant":                {"{" + good + `,"grant_types":[]}`, "invalid_client_metadata"},
@@ -168,7 +166,6 @@ func TestRegisteredChanges(t *testing.T) {
 		for what, body := range map[string]string{
 			"no client_id": `{"redirect_uris":["https://new.example/cb2"]}`, "another": `{"client_id":"` + two.ID + `","redirect_uris":["https://new.example/cb2"]}`,
 			"a wrong secret": `{"client_id":"` + one.ID + `","client_secret":"x","redirect_uris":["https://new.example/cb2"]}`,
-			"a scope":        `{"client_id":"` + one.ID + `","redirect_uris":["https://new.example/cb2"],"scope":"admin"}`,
 			"a script":       `{"client_id":"` + one.ID + `","redirect_uris":["javascript:x"]}`,
 		} {
 			if got := w.Manages("PUT", path, one.Token, body); got.Status != 400 {

@@ -21,6 +21,9 @@ type Options struct {
 	// Scopes are the scopes that such clients may request; all of them must be scopes of the
 	// server. Nil means none.
 	Scopes []string
+	// Default are the scopes of a client that registers without "scope"; all of them must be in
+	// Scopes. Nil means all of Scopes.
+	Default []string
 	// Resources are the resources for which such clients may request tokens, in addition to the
 	// server's own API, which is allowed for every client. A resource in this list does not make a
 	// client a resource server. Only an administrator can do that (storage.Client.Serves).
@@ -73,6 +76,11 @@ func New(srv *server.Server, allow func(*http.Request) error, opts *Options) (*R
 	for _, name := range g.opts.Scopes {
 		if _, ok := srv.Options().Scopes[name]; !ok {
 			return nil, fmt.Errorf("registration: New: scope %q is not a scope of the server", name)
+		}
+	}
+	for _, name := range g.opts.Default {
+		if !slices.Contains(g.opts.Scopes, name) {
+			return nil, fmt.Errorf("registration: New: default scope %q is not in Scopes", name)
 		}
 	}
 	path := srv.Options().Endpoints.Register

@@ -62,9 +62,12 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 	case r.Expires.After(s.now().Add(assertionTTL + assertionLeeway)):
 		return refused("valid for too long")
 	}
-	list, err := jose.OfferedKey(c.Keys, t.Header.KeyID, dpop.Algorithms()...)
+	list, err := s.clientKeys(ctx, c, t.Header.KeyID)
+	if isLimited(err) {
+		return err
+	}
 	if err != nil || len(list) == 0 {
-		return refused("the client has no such key")
+		return refused("the client has no such key, or its keys cannot be fetched")
 	}
 	ring, err := jose.NewKeySet(list...)
 	if err != nil {
@@ -77,6 +80,11 @@ func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.To
 		return err
 	}
 	return s.firstUse(ctx, storage.BlockKeyOf(storage.ReplayAssertion, c.ID, r.ID), r.Expires.Add(2*assertionLeeway))
+}
+
+// assertionAlgorithms returns the signature algorithms of accepted assertions.
+func (s *Server) assertionAlgorithms() []jose.Algorithm {
+	return slices.DeleteFunc(dpop.Algorithms(), func(alg jose.Algorithm) bool { return s.opts.FAPI2 && alg == jose.RS256 })
 }
 
 // errUsed rejects an assertion that was used before.

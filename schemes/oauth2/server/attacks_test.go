@@ -28,7 +28,7 @@ func TestNothingIsReflected(t *testing.T) {
 	alice := w.Alice("s1")
 	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{ID: "<b>", Name: script, Method: oauth2.None, Grants: []string{oauth2.AuthorizationCode}, RedirectURIs: []string{oauthtest.Redirect}, Scopes: []string{"read"}}))
 	t.Run("attack_138_modes", func(t *testing.T) {
-		for _, mode := range []string{"fragment", "form_post", "x", "query.jwt", script} {
+		for _, mode := range []string{"fragment", "form_post.jwt", "x", "query.jwt", script} {
 			rec := w.Authorizes(alice, "GET", oauthtest.Query("app", "response_mode", mode, "state", script), "")
 			if v := oauthtest.Sent(t, rec, oauthtest.Redirect); v.Get("error") != "invalid_request" || v.Get("state") != script || strings.Contains(rec.Header().Get("Location")+rec.Body.String(), "<script") {
 				t.Errorf("%s: %v", mode, v)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/jose"
@@ -26,6 +27,14 @@ type newGrant struct {
 	// claim consumes the code for which the grant is issued, in the same transaction; nil if there
 	// is no code.
 	claim func(ctx context.Context, family string) error
+}
+
+// shorter returns the lifetime for a client: the server's, or its own if that is shorter.
+func shorter(server, client time.Duration) time.Duration {
+	if client > 0 {
+		return min(server, client)
+	}
+	return server
 }
 
 // stillAllowed returns the scopes that the server still supports and the client may still have.
@@ -53,7 +62,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	}
 	f.Purpose, f.Client, f.Name, f.Confirm = s.purpose, x.client.ID, x.client.Name, x.refreshKey()
 	f.ClientRevoked = x.client.Revoked
-	f.Data = grantData{b.session, &s.apiOpts.Audience}.encode()
+	f.Data = grantData{b.session, &s.apiOpts.Audience, s.unrotated(x)}.encode()
 	f.Scopes = s.stillAllowed(f.Scopes, x.client)
 	p := b.prepared
 	if p == nil {
@@ -66,7 +75,8 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		// Begin comes before the claim because it locks the account and the client. Transactions
 		// that delete these lock them before the code, too.
-		f, err := s.rotator.Begin(ctx, f, refresh)
+		f.Expires = s.now().Add(shorter(s.opts.AbsoluteTTL, x.client.AbsoluteTTL))
+		f, err := s.rotator.BeginWithin(ctx, f, refresh, x.client.RefreshTTL)
 		if err != nil {
 			return err
 		}
@@ -80,7 +90,7 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		}
 		// For this token only: the next one may have other resources and another key.
 		f.Resource, f.Confirm = b.resource, x.key
-		if a, err = s.access(ctx, f); err != nil {
+		if a, err = s.access(ctx, f, x.client); err != nil {
 			return err
 		}
 		if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.claims, Nonce: b.nonce, Access: a.Access}); err != nil {
@@ -120,6 +130,9 @@ type grantData struct {
 	// Audience is the audience of the server, which may be "". It is nil in grants of earlier
 	// versions.
 	Audience *string `json:"audience,omitempty"`
+	// Unrotated is set if the refresh token of the grant is not exchanged for another one. It names
+	// the client's keys, see unrotated.
+	Unrotated string `json:"unrotated,omitempty"`
 }
 
 func (d grantData) encode() []byte {

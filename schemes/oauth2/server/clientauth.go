@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -25,25 +26,39 @@ type presented struct {
 // client returns the client of a request, authenticated by its registered method and no other (RFC
 // 6749, section 2.3). Every failure returns the same invalid_client error; the log has the reason.
 func (s *Server) client(r *http.Request, f oauth2.Form) (storage.Client, error) {
+	if f.Get("grant_type") == oauth2.RefreshToken {
+		return s.authenticate(r, f, s.refreshedClient)
+	}
+	return s.authenticate(r, f, s.store.ClientByID)
+}
+
+// authenticate is client with a function that finds the client of an ID. It returns
+// storage.ErrNotFound if there is none, and may return an *oauth2.Error.
+func (s *Server) authenticate(r *http.Request, f oauth2.Form, find func(context.Context, string) (storage.Client, error)) (storage.Client, error) {
 	p, err := present(r, f)
 	if err != nil {
 		return storage.Client{}, s.challenged(r, err)
 	}
-	c, err := s.store.ClientByID(r.Context(), p.id)
+	c, err := find(r.Context(), p.id)
+	var refused *oauth2.Error
 	switch {
-	case errors.Is(err, storage.ErrNotFound):
+	case errors.Is(err, storage.ErrNotFound), err == nil && c.FromDocument() && s.documents == nil:
 		return c, s.reject(r, p, errors.New("unknown client"))
+	case errors.As(err, &refused) && refused.Code == errDocument.Code:
+		return c, s.reject(r, p, refused)
 	case err != nil:
 		return c, err
 	case c.Disabled:
 		return c, s.reject(r, p, errors.New("client disabled"))
 	case c.Method != p.method:
 		return c, s.reject(r, p, errors.New("authentication method is not the registered one"))
+	case s.opts.FAPI2 && c.Method != oauth2.PrivateKeyJWT:
+		return c, s.reject(r, p, errors.New("FAPI 2.0 requires private_key_jwt"))
 	case c.Public():
 		return c, nil
 	}
 	if p.assertion != nil {
-		err := s.assertionFits(r.Context(), c, p.assertion)
+		err := s.assertionFits(withSource(r.Context(), s.opts.Proxies.ClientAddr(r)), c, p.assertion)
 		if errors.Is(err, jose.ErrInvalid) || errors.Is(err, errUsed) {
 			return c, s.failed(p, err)
 		}

@@ -90,11 +90,10 @@ func (s *Server) issueToken(ctx context.Context, q AuthorizationRequest, u Sessi
 
 // Redirect returns the URL that sends the parameters of a response to the client, with "state" and
 // "iss" (RFC 9207). The request's To must not be "".
+//
+// For a request with FormPost, send Response by POST instead.
 func (s *Server) Redirect(q AuthorizationRequest, v url.Values) string {
-	if q.State != "" {
-		v.Set("state", q.State)
-	}
-	v.Set("iss", s.issuer)
+	v = s.Response(q, v)
 	mark := "?"
 	switch {
 	case q.Implicit: // also encoded, so that no value creates another parameter
@@ -103,4 +102,13 @@ func (s *Server) Redirect(q AuthorizationRequest, v url.Values) string {
 		mark = "&"
 	}
 	return q.To + mark + v.Encode()
+}
+
+// Response returns the parameters of a response with "state" and "iss". It changes v.
+func (s *Server) Response(q AuthorizationRequest, v url.Values) url.Values {
+	if q.State != "" {
+		v.Set("state", q.State)
+	}
+	v.Set("iss", s.issuer)
+	return v
 }

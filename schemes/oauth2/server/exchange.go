@@ -139,6 +139,11 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 		return tokenResponse{}, errScope
 	}
 	use := s.use(x, text)
+	if s.opts.FAPI2 {
+		if a, done, err := s.renew(ctx, x, use); done {
+			return a, err
+		}
+	}
 	claims, err := s.mayRotate(ctx, x, use)
 	if err != nil {
 		return tokenResponse{}, err
@@ -229,6 +234,7 @@ func (s *Server) narrowed(x exchange, f storage.Family) (scopes, resource []stri
 func (s *Server) use(x exchange, text string) rotation.Use {
 	return rotation.Use{
 		Secret: text, Purpose: s.purpose, Client: x.client.ID, Resource: x.form.Values["resource"], Source: x.source, Confirm: x.key,
+		Idle: x.client.RefreshTTL,
 	}
 }
 
@@ -244,7 +250,7 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState, 
 		return tokenResponse{}, err
 	}
 	f.Scopes, f.Resource, f.Confirm = scopes, resource, x.key
-	a, err := s.access(ctx, f)
+	a, err := s.access(ctx, f, x.client)
 	if err != nil {
 		return tokenResponse{}, err
 	}

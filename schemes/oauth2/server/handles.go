@@ -19,7 +19,7 @@ func (s *Server) KeepRequest(r *http.Request, handle, purpose string, q Authoriz
 	if err != nil {
 		return err
 	}
-	return invalidRequest(s.Keep(r, handle, purpose, q.Client, data, u, ttl))
+	return invalidRequest(s.Keep(r, handle, purpose, q.record(), data, u, ttl))
 }
 
 // Keep stores data of a client until the user of a page decides. handle is a text from

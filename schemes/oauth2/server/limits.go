@@ -122,7 +122,12 @@ const (
 
 // cells returns the cells of a work for a request, followed by more.
 func (s *Server) cells(r *http.Request, w work, more ...Cell) []Cell {
-	names := networks(s.opts.Proxies.ClientAddr(r))
+	return s.cellsOf(s.opts.Proxies.ClientAddr(r), w, more...)
+}
+
+// cellsOf is cells for a client address.
+func (s *Server) cellsOf(addr netip.Addr, w work, more ...Cell) []Cell {
+	names := networks(addr)
 	for i, limits := range []rates{w.address, w.mid, w.net} {
 		level := string([]byte{'0' + byte(i)})
 		more = append(more,
@@ -217,19 +222,6 @@ func (s *Server) admitOwn(r *http.Request, c storage.Client) error {
 	return s.admitShared(r, workOwn, pool{[]string{workOwn.name, "all"}, most, s.opts.AccessTTL, true})
 }
 
-// AdmitApproval counts an authorization code that a user allowed on a page: 600 per hour and user,
-// half of them immediately. Above the limit it returns an *oauth2.Error with status 429.
-func (s *Server) AdmitApproval(ctx context.Context, subject string) error {
-	return s.admitUser(ctx, "code", subject, userCodes, time.Hour)
-}
-
-// AdmitSilent counts an authorization code that is issued without a page: 120 per hour, user and
-// client, half of them immediately. Above the limit it returns false; then show the page. Any site
-// can make a browser request such codes, so they do not count toward the limit of AdmitApproval.
-func (s *Server) AdmitSilent(ctx context.Context, subject, client string) bool {
-	return s.admitUser(ctx, "silent code", subject+"\x00"+client, silentCodes, time.Hour) == nil
-}
-
 // clientChanges is how often a client may change or delete its own registration per hour, half of
 // that immediately. Each change makes caches drop the client's entries.
 const clientChanges = 12
@@ -242,14 +234,6 @@ func (s *Server) AdmitChange(r *http.Request, c storage.Client) error {
 	}
 	own := bound(s.cellKey(workChange.name, "client", c.ID), clientChanges, time.Hour, false)
 	return s.admit(r.Context(), workChange.name, s.cells(r, workChange, own)...)
-}
-
-// admitUser counts something that a logged-in user makes the server store.
-func (s *Server) admitUser(ctx context.Context, what, subject string, most int, window time.Duration) error {
-	if s.opts.Limits == nil {
-		return nil
-	}
-	return s.admit(ctx, what, bound(s.cellKey("user", what, subject), most, window, false))
 }
 
 // admit takes a unit of each cell, or returns an error with status 429.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
-	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
 )
 
 // metadata is the document of RFC 8414, section 2.
@@ -19,6 +18,7 @@ type metadata struct {
 	Revoke         string           `json:"revocation_endpoint,omitempty"`
 	Introspect     string           `json:"introspection_endpoint,omitempty"`
 	Push           string           `json:"pushed_authorization_request_endpoint,omitempty"`
+	MustPush       bool             `json:"require_pushed_authorization_requests,omitempty"`
 	Device         string           `json:"device_authorization_endpoint,omitempty"`
 	Register       string           `json:"registration_endpoint,omitempty"`
 	Scopes         []string         `json:"scopes_supported"`
@@ -33,6 +33,7 @@ type metadata struct {
 	IntrospectAlgs []jose.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
 	Challenges     []string         `json:"code_challenge_methods_supported"`
 	IssInResponse  bool             `json:"authorization_response_iss_parameter_supported"`
+	Documents      bool             `json:"client_id_metadata_document_supported,omitempty"`
 	JWKS           string           `json:"jwks_uri,omitempty"`
 	Proofs         []jose.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"`
 }
@@ -78,8 +79,12 @@ func (s *Server) ownMetadata() metadata {
 	m := metadata{
 		Issuer: s.issuer, Authorize: s.URL(e.Authorize), Token: s.URL(e.Token), Revoke: s.URL(e.Revoke), Introspect: s.URL(e.Introspect), Push: s.URL(e.PushedAuthorization),
 		Scopes:    slices.Concat(s.scopes, slices.DeleteFunc(slices.Clone(s.extended.IgnoredScopes), func(name string) bool { return !s.ignored(name) })),
-		Responses: []string{"code"}, Modes: []string{"query"}, Grants: []string{oauth2.AuthorizationCode, oauth2.ClientCredentials, oauth2.RefreshToken},
-		Methods: []string{oauth2.SecretBasic, oauth2.SecretPost, oauth2.PrivateKeyJWT, oauth2.None}, MethodAlgs: dpop.Algorithms(), Challenges: []string{"S256"}, IssInResponse: true,
+		Responses: []string{"code"}, Modes: []string{"query", "form_post"}, Grants: []string{oauth2.AuthorizationCode, oauth2.ClientCredentials, oauth2.RefreshToken},
+		Methods: []string{oauth2.SecretBasic, oauth2.SecretPost, oauth2.PrivateKeyJWT, oauth2.None}, MethodAlgs: s.assertionAlgorithms(), Challenges: []string{"S256"}, IssInResponse: true,
+	}
+	m.Documents, m.MustPush = s.documents != nil, s.opts.RequirePushed
+	if s.opts.FAPI2 {
+		m.Methods = []string{oauth2.PrivateKeyJWT}
 	}
 	if s.opts.Keys != nil {
 		m.Device = s.URL(e.DeviceAuthorization)
@@ -101,10 +106,10 @@ func (s *Server) ownMetadata() metadata {
 		m.RevokeBy, m.RevokeAlgs = m.Methods, m.MethodAlgs
 	}
 	if m.Introspect != "" {
-		m.IntrospectBy, m.IntrospectAlgs = []string{oauth2.SecretBasic, oauth2.SecretPost, oauth2.PrivateKeyJWT}, m.MethodAlgs
+		m.IntrospectBy, m.IntrospectAlgs = slices.DeleteFunc(slices.Clone(m.Methods), func(method string) bool { return method == oauth2.None }), m.MethodAlgs
 	}
 	if s.apiOpts.DPoP != nil {
-		m.Proofs = dpop.Algorithms()
+		m.Proofs = s.apiOpts.DPoP.Algorithms()
 	}
 	if s.opts.SigningKeys != nil {
 		m.JWKS = s.URL(e.JWKS)

@@ -88,6 +88,25 @@ type Options struct {
 	// RequireDPoP rejects token requests without a proof. It requires oauth2.Options.DPoP. It
 	// cannot be combined with InsecureImplicitGrant, which issues bearer tokens.
 	RequireDPoP bool
+	// FAPI2 applies the FAPI 2.0 Security Profile. It implies RequirePushed and RequireDPoP, and so
+	// requires oauth2.Options.DPoP. All clients must authenticate by private_key_jwt, including
+	// resource servers that introspect. RS256 is rejected for assertions and proofs. CodeTTL is at
+	// most one minute. The options InsecureOptionalPKCE, InsecurePasswordGrant, InsecureImplicitGrant
+	// and InsecureChosenSecrets cannot be set.
+	//
+	// Refresh tokens are not rotated (section 5.3.2.1), so that a lost response costs no grant: each
+	// refresh returns the same refresh token, which expires RefreshTTL after it was issued. It is
+	// useless without the client's private key. If the client's method or keys change in its
+	// record, its grants end at the next refresh.
+	FAPI2 bool
+	// RequirePushed rejects authorization requests that were not pushed (RFC 9126). Without it,
+	// storage.Client.RequirePushed does so for one client.
+	RequirePushed bool
+	// ClientDocuments accepts clients by their client ID metadata documents. Nil accepts only
+	// clients with a record.
+	ClientDocuments *ClientDocuments
+	// Fetching configures requests to URLs of clients.
+	Fetching Fetching
 	// InsecureOptionalPKCE lets confidential clients request a code without a challenge. Set it
 	// only for clients that do not support RFC 7636: an attacker who obtains such a code can inject
 	// it into the login of another browser.
@@ -133,6 +152,9 @@ func (o *Options) defaults() {
 	o.RefreshTTL = cmp.Or(o.RefreshTTL, 30*24*time.Hour)
 	o.AbsoluteTTL = cmp.Or(o.AbsoluteTTL, max(90*24*time.Hour, o.RefreshTTL))
 	o.Endpoints = o.Endpoints.defaults()
+	if o.FAPI2 {
+		o.RequirePushed, o.RequireDPoP = true, true
+	}
 	o.Scopes = maps.Clone(o.Scopes)
 	if o.Scopes == nil {
 		o.Scopes = map[string]string{}
@@ -164,6 +186,9 @@ func (o *Options) check(api oauth2.Options) error {
 	}
 	if api.DPoP == nil && o.RequireDPoP {
 		return errors.New("server: New: RequireDPoP requires oauth2.Options.DPoP")
+	}
+	if o.FAPI2 && (o.CodeTTL > time.Minute || o.InsecureOptionalPKCE || o.InsecurePasswordGrant != nil || o.InsecureImplicitGrant || o.InsecureChosenSecrets != nil || o.Endpoints.PushedAuthorization == "-") {
+		return errors.New("server: New: FAPI2 excludes a CodeTTL above 1m, the options InsecureOptionalPKCE, InsecurePasswordGrant, InsecureImplicitGrant and InsecureChosenSecrets, and a server without Endpoints.PushedAuthorization")
 	}
 	if o.RequireDPoP && o.InsecureImplicitGrant {
 		return errors.New("server: New: both RequireDPoP and InsecureImplicitGrant are set (at most one, because an implicit grant has no proof)")

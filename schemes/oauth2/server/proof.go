@@ -35,9 +35,9 @@ func proofError(err error) error {
 	return err
 }
 
-// pushedKey returns the key to which a pushed request binds its code: the key of its proof, or of
+// boundKey returns the key to which a pushed request binds its code: the key of its proof, or of
 // its "dpop_jkt". If both are present, they must be the same (RFC 9449, section 10.1).
-func pushedKey(p dpop.Proof, requested string) (string, error) {
+func boundKey(p dpop.Proof, requested string) (string, error) {
 	switch {
 	case p.Key == "":
 		return requested, nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -11,8 +12,8 @@ import (
 
 // PushedAuthorization returns the endpoint for pushed authorization requests (RFC 9126). It accepts
 // a POST of the parameters as a form, with client authentication. The response is 201 with
-// {"request_uri", "expires_in"}. The browser then sends only "client_id" and that "request_uri",
-// once, within a minute.
+// {"request_uri", "expires_in"}. The browser then sends only "client_id" and that "request_uri"
+// within a minute. It can open the URI again until the user has decided.
 func (s *Server) PushedAuthorization() http.Handler {
 	return s.CORS("POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uri, err := s.push(w, r)
@@ -33,23 +34,38 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := s.client(r, f)
+	q := AuthorizationRequest{MaxAge: -1}
+	c, err := s.authenticate(r, f, func(ctx context.Context, id string) (storage.Client, error) {
+		if s.isDocument(id) {
+			if err := s.checkAlone(f.Values); err != nil {
+				return storage.Client{}, err
+			}
+		}
+		c, body, err := s.clientOfRequest(ctx, id, s.opts.Proxies.ClientAddr(r), nil)
+		q.withDocument(c, body)
+		return c, err
+	})
 	if err != nil {
 		return "", err
 	}
-	if f.Values.Has("request_uri") {
+	q.Registered = c
+	switch {
+	case f.Values.Has("request_uri"):
 		return "", oauth2.NewError("invalid_request", "A pushed request has no request_uri.")
+	case !f.Values.Has("redirect_uri"):
+		return "", oauth2.NewError("invalid_request", "A pushed request has a redirect_uri.")
 	}
-	f.Values.Set("client_id", c.ID)
-	q, err := s.ParseRequest(r.Context(), f.Values)
-	if err != nil {
+	if q, err = s.address(q, f.Values); err != nil {
+		return "", err
+	}
+	if q, err = s.rest(r.Context(), q, f.Values); err != nil {
 		return "", err
 	}
 	p, err := s.readProof(r, s.URL(s.opts.Endpoints.PushedAuthorization))
 	if err != nil {
 		return "", err
 	}
-	if q.Confirm, err = pushedKey(p, q.Confirm); err != nil {
+	if q.Confirm, err = boundKey(p, q.Confirm); err != nil {
 		return "", err
 	}
 	if q.Implicit && q.Confirm != "" {
@@ -76,6 +92,6 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	}
 	now := s.now()
 	return requestURI + text, invalidRequest(s.store.CreateAuthRequest(r.Context(), storage.AuthRequest{
-		Digest: storage.DigestOf(text), Purpose: purposePushed, Client: q.Client, Data: data, Created: now, Expires: now.Add(parTTL),
+		Digest: storage.DigestOf(text), Purpose: purposePushed, Client: q.record(), Data: data, Created: now, Expires: now.Add(parTTL),
 	}))
 }

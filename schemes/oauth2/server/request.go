@@ -2,9 +2,9 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -39,13 +39,29 @@ type AuthorizationRequest struct {
 	Hint string `json:"hint,omitempty"`
 	// Consents is set if the prompt contains both "login" and "consent".
 	Consents bool `json:"consents,omitempty"`
+	// SelectsAccount is set if the prompt contains "select_account".
+	SelectsAccount bool `json:"selects_account,omitempty"`
+	// LoginHint is what the client knows about the user, and Locales are the languages that the
+	// user prefers, most preferred first. Show them on pages; they prove nothing. Values that are
+	// malformed or too long are dropped.
+	LoginHint string   `json:"login_hint,omitempty"`
+	Locales   []string `json:"locales,omitempty"`
+	// FormPost is set for the response mode "form_post": the browser sends the response to the
+	// redirect URI by POST (OAuth 2.0 Form Post Response Mode).
+	FormPost bool `json:"form_post,omitempty"`
 
 	// To is the URL to which the response is sent; "" if there is no trusted URL.
 	To string `json:"-"`
-	// Registered is the client's current record.
+	// Document is set if the client has no record in the store, but a client ID metadata document.
+	// See [Server.RecordClient].
+	Document *StoredDocument `json:"document,omitempty"`
+	// Registered is the client's current record, or what its document says.
 	Registered storage.Client `json:"-"`
-	// Pushed is the digest of a pushed request, which is consumed when the page is shown. PushedAt
-	// is the time at which the client pushed it. Both are zero for other requests.
+	// Spends is the digest of the pushed request in a stored one; nil for other requests.
+	Spends []byte `json:"spends,omitempty"`
+	// Pushed is the digest of a pushed request, which is used up when the user decides; see
+	// [Server.SpendRequest]. PushedAt is the time at which the client pushed it. Both are zero for
+	// other requests.
 	Pushed   storage.Digest `json:"-"`
 	PushedAt time.Time      `json:"-"`
 
@@ -71,18 +87,45 @@ const (
 // If an *oauth2.Error has NoRedirect set, show it on a page; otherwise send it to the request's To.
 // Any other error is a server error. With an error, the result contains the fields that were valid:
 // pass it to Redirect.
-func (s *Server) ParseRequest(ctx context.Context, v url.Values) (AuthorizationRequest, error) {
+func (s *Server) ParseRequest(r *http.Request, v url.Values) (AuthorizationRequest, error) {
 	q := AuthorizationRequest{MaxAge: -1}
-	var err error
-	if q.Registered, err = s.store.ClientByID(ctx, v.Get("client_id")); errors.Is(err, storage.ErrNotFound) || err == nil && q.Registered.Disabled {
-		return q, oauth2.PageError("The client is unknown.")
-	} else if err != nil {
+	ctx, from := r.Context(), s.opts.Proxies.ClientAddr(r)
+	id, uri := v.Get("client_id"), v.Get("request_uri")
+	pushed := strings.HasPrefix(uri, requestURI)
+	if s.isDocument(id) {
+		if pushed { // the request can hold the document
+			q.Client = id
+			return s.pushedRequest(ctx, q, uri, from)
+		}
+		if err := s.checkAlone(v); err != nil {
+			return q, err
+		}
+	}
+	c, body, err := s.clientOfRequest(ctx, id, from, nil)
+	switch {
+	case errors.Is(err, storage.ErrNotFound), err == nil && c.Disabled:
+		return q, errNoClient
+	case err != nil:
 		return q, err
 	}
-	q.Client = q.Registered.ID
-	if uri := v.Get("request_uri"); strings.HasPrefix(uri, requestURI) {
-		return s.pushedRequest(ctx, q, uri)
+	q.withDocument(c, body)
+	if pushed {
+		return s.pushedRequest(ctx, q, uri, from)
 	}
+	if q, err = s.address(q, v); err != nil {
+		return q, err
+	}
+	if s.opts.RequirePushed || c.RequirePushed {
+		return q, oauth2.NewError("invalid_request", "The client must push its requests.")
+	}
+	return s.rest(ctx, q, v)
+}
+
+var errNoClient = oauth2.PageError("The client is unknown.")
+
+// address checks the redirect URI of a request of q's client, and the parameters that every response
+// contains.
+func (s *Server) address(q AuthorizationRequest, v url.Values) (AuthorizationRequest, error) {
 	q.RedirectURI = v.Get("redirect_uri")
 	switch {
 	case q.RedirectURI != "" && oauth2.MatchRedirect(q.Registered, q.RedirectURI):
@@ -92,11 +135,14 @@ func (s *Server) ParseRequest(ctx context.Context, v url.Values) (AuthorizationR
 	default:
 		return q, oauth2.PageError("The redirect_uri is missing, or the client did not register it.")
 	}
+	// First, because it applies to errors, too. Browsers post only to web pages.
+	q.FormPost = v.Get("response_mode") == modeFormPost && (strings.HasPrefix(q.To, "https://") || strings.HasPrefix(q.To, "http://")) &&
+		(v.Get("response_type") != "token" || !s.opts.InsecureImplicitGrant)
 	if len(v.Get("state")) > MaxState || len(v.Get("nonce")) > storage.MaxIDBytes {
 		return q, oauth2.NewError("invalid_request", "The state or the nonce is too long.")
 	}
 	q.State, q.Nonce = v.Get("state"), v.Get("nonce")
-	return s.rest(ctx, q, v)
+	return q, nil
 }
 
 // rest checks the parameters whose errors may be sent to the redirect URI.
@@ -104,6 +150,9 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 	grant, mode := oauth2.AuthorizationCode, "query"
 	if q.Implicit = s.opts.InsecureImplicitGrant && v.Get("response_type") == "token"; q.Implicit {
 		grant, mode = oauth2.Implicit, "fragment"
+	}
+	if q.FormPost {
+		mode = modeFormPost
 	}
 	switch {
 	case v.Has("request"):
@@ -151,13 +200,10 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 		}
 		q.Hint = h.Subject
 	}
-	switch q.Prompt = v.Get("prompt"); q.Prompt {
-	case "", "none", "login", "consent":
-	case "login consent", "consent login":
-		q.Prompt, q.Consents = "login", true
-	default:
-		return q, oauth2.NewError("invalid_request", "The prompt is unknown, or combines none with other values.")
+	if err := q.prompts(v.Get("prompt")); err != nil {
+		return q, err
 	}
+	q.LoginHint, q.Locales = loginHint(v.Get("login_hint")), locales(v.Get("ui_locales"))
 	if text := v.Get("max_age"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 {
@@ -188,77 +234,9 @@ func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 	return nil
 }
 
-// pushedRequest returns the request that a client pushed. It is consumed when the page is shown.
-func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri string) (AuthorizationRequest, error) {
-	text := strings.TrimPrefix(uri, requestURI)
-	unknown := oauth2.OnPage(oauth2.NewError("invalid_request_uri", "The request_uri is unknown, was used, or has expired."))
-	if !parFormat.Valid(text) {
-		return q, unknown
-	}
-	d := storage.DigestOf(text)
-	a, err := s.store.AuthRequestByDigest(ctx, d)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return q, unknown
-	case err != nil:
-		return q, err
-	case a.Purpose != purposePushed || a.Client != q.Client || a.Expired(s.now()) || storage.Ahead(s.now(), a.Created):
-		return q, unknown
-	}
-	client := q.Registered
-	if err := json.Unmarshal(a.Data, &q); err != nil {
-		return q, err
-	}
-	q.Registered, q.Pushed, q.PushedAt = client, d, a.Created
-	if !q.addressed() {
-		return q, oauth2.PageError("The redirect_uri is no longer registered.")
-	}
-	return q, s.resume(&q)
-}
-
-// ContinueRequest returns a stored request of a client. The error is an *oauth2.Error for a page if
-// the client was deleted or disabled, or has lost the redirect URI, the grant type or a resource of
-// the request. Any other error is a server error. Scopes that the client or the server has lost are
-// removed.
-func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte) (q AuthorizationRequest, err error) {
-	if err := json.Unmarshal(data, &q); err != nil {
-		return q, err
-	}
-	q.Registered, err = s.store.ClientByID(ctx, client)
-	switch {
-	case errors.Is(err, storage.ErrNotFound), err == nil && (q.Registered.Disabled || !q.addressed()):
-		return q, oauth2.PageError("The client is unknown.")
-	case err != nil:
-		return q, err
-	}
-	return q, oauth2.OnPage(s.resume(&q))
-}
-
-// resume checks again what the client of a stored request may do, because for an implicit grant
-// nothing else does, and removes the scopes that the client may no longer have.
-func (s *Server) resume(q *AuthorizationRequest) error {
-	grant := oauth2.AuthorizationCode
-	if q.Implicit {
-		grant = oauth2.Implicit
-	}
-	q.Resource = s.orOwn(q.Resource)
-	switch {
-	case q.Implicit && !s.opts.InsecureImplicitGrant:
-		return errResponseType
-	case !slices.Contains(q.Registered.Grants, grant):
-		return errUnauthorized
-	case !q.Implicit && q.Challenge == "" && !s.mayOmitPKCE(q.Registered):
-		return errNoChallenge
-	case len(s.stillNames(q.Resource, q.Registered)) < len(q.Resource):
-		return errTarget.WithCause(errors.New("client has lost a resource since the request"))
-	}
-	q.Scopes = s.stillAllowed(q.Scopes, q.Registered)
-	return nil
-}
-
 // mayOmitPKCE reports whether a client may request a code without a challenge.
 func (s *Server) mayOmitPKCE(c storage.Client) bool {
-	return s.opts.InsecureOptionalPKCE && !c.Public()
+	return s.opts.InsecureOptionalPKCE && !c.Public() && !c.FromDocument()
 }
 
 var (
@@ -266,13 +244,3 @@ var (
 	errImplicitKey  = oauth2.NewError("invalid_request", "The token of an implicit grant cannot be bound to a key.")
 	errNoChallenge  = oauth2.NewError("invalid_request", "A code_challenge is required.")
 )
-
-// addressed sets the URL to which the response to a stored request is sent, and reports whether it
-// is still registered for the client.
-func (q *AuthorizationRequest) addressed() bool {
-	q.To = q.RedirectURI
-	if q.To == "" && len(q.Registered.RedirectURIs) == 1 {
-		q.To = q.Registered.RedirectURIs[0]
-	}
-	return oauth2.MatchRedirect(q.Registered, q.To)
-}

@@ -52,24 +52,27 @@ var (
 // Server is an authorization server. It is safe for concurrent use after all extensions were added;
 // see [Server.Extend].
 type Server struct {
-	api      *oauth2.Scheme
-	apiOpts  oauth2.Options
-	issuer   string
-	path     string // path of the issuer
-	purpose  string // purpose of its families
-	store    Store
-	opts     Options
-	scopes   []string // sorted
-	rotator  *rotation.Rotator
-	frame    frame
-	chosen   *chosenSecrets // nil without chosen secrets
-	counts   counts
-	waiting  waiting
-	tries    *tries
-	cellMAC  keys.Key
-	ownKey   keys.Key    // encrypts hints if there is no key ring
-	extended Extension   // the sum of all extensions
-	fellBack atomic.Bool // the limiter is failing
+	api       *oauth2.Scheme
+	apiOpts   oauth2.Options
+	issuer    string
+	path      string // path of the issuer
+	purpose   string // purpose of its families
+	store     Store
+	opts      Options
+	scopes    []string // sorted
+	rotator   *rotation.Rotator
+	frame     frame
+	chosen    *chosenSecrets // nil without chosen secrets
+	counts    counts
+	waiting   waiting
+	tries     *tries
+	cellMAC   keys.Key
+	ownKey    keys.Key // encrypts hints if there is no key ring
+	fetches   *fetches
+	keySets   *keySets
+	documents *documents  // nil without ClientDocuments
+	extended  Extension   // the sum of all extensions
+	fellBack  atomic.Bool // the limiter is failing
 }
 
 // New returns a server that issues the tokens that api accepts. It uses the issuer, audience, clock
@@ -91,6 +94,9 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 	if err := o.check(s.apiOpts); err != nil {
 		return nil, err
 	}
+	if o.FAPI2 {
+		s.apiOpts.DPoP = s.apiOpts.DPoP.WithoutRS256()
+	}
 	if recent := storage.UnchangedTokensOf(store); recent != nil && s.apiOpts.SignedAccess != nil {
 		if most, _ := recent.TokenLifetime(); o.AccessTTL > most {
 			return nil, fmt.Errorf("server: New: AccessTTL %v of signed tokens exceeds the lifetime of the store's deny set (%v; set cached.DenySet.Lifetime in every process first)", o.AccessTTL, most)
@@ -109,6 +115,13 @@ func New(api *oauth2.Scheme, store Store, opts *Options) (*Server, error) {
 		return nil, fmt.Errorf("server: New: %w", err)
 	}
 	if s.chosen, err = newChosenSecrets(o, s.apiOpts.Clock); err != nil {
+		return nil, err
+	}
+	if s.fetches, err = newFetches(s.issuer, o.Fetching); err != nil {
+		return nil, err
+	}
+	s.keySets = newKeySets()
+	if s.documents, err = newDocuments(o.ClientDocuments); err != nil {
 		return nil, err
 	}
 	if err := s.limit(); err != nil {

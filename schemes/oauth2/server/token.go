@@ -213,7 +213,7 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	}
 	var a tokenResponse
 	err = s.Change(ctx, func(ctx context.Context) (err error) {
-		if a, err = s.access(ctx, own); err == nil {
+		if a, err = s.access(ctx, own, x.client); err == nil {
 			s.Notify(ctx, audit.Event{Kind: audit.TokenCreated, Client: x.client.ID, Credential: a.Token})
 		}
 		return err
@@ -227,14 +227,14 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 
 // access issues an access token of a family, or of a client itself. An opaque token is stored; a
 // signed one is not.
-func (s *Server) access(ctx context.Context, f storage.Family) (tokenResponse, error) {
+func (s *Server) access(ctx context.Context, f storage.Family, c storage.Client) (tokenResponse, error) {
 	id, err := s.id()
 	if err != nil {
 		return tokenResponse{}, err
 	}
 	id = s.api.TokenID(id)
 	now := s.now()
-	expires := now.Add(s.opts.AccessTTL)
+	expires := now.Add(shorter(s.opts.AccessTTL, c.AccessTTL))
 	if !f.Expires.IsZero() && expires.After(f.Expires) {
 		expires = f.Expires
 	}

@@ -56,3 +56,10 @@ func escapes(path string) string {
 	}
 	return b.String()
 }
+
+// LeadsToDevice reports whether a redirect URI leads to a program on the user's device, by a
+// loopback address or a private scheme. Any program there can receive what is sent.
+func LeadsToDevice(uri string) bool {
+	u, err := url.Parse(uri)
+	return err != nil || u.Scheme != "https" || IsLoopback(u.Hostname())
+}
