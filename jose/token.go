@@ -101,7 +101,7 @@ func parse(token string, padded bool, key *[]byte) (*Token, []byte, error) {
 	}
 	head, rest, ok := strings.Cut(token, ".")
 	body, sig, ok2 := strings.Cut(rest, ".")
-	if !ok || !ok2 || head == "" || sig == "" || strings.IndexByte(sig, '.') >= 0 {
+	if !ok || !ok2 || head == "" || strings.IndexByte(sig, '.') >= 0 {
 		return nil, nil, invalid("not three parts")
 	}
 	// One allocation holds the token's text, header and signature. The payload has its own, because
@@ -127,6 +127,9 @@ func parse(token string, padded bool, key *[]byte) (*Token, []byte, error) {
 	t := &Token{signed: token[:len(head)+1+len(body)], signature: signature}
 	if t.Header, t.params, err = parseHeader(header, key); err != nil {
 		return nil, nil, err
+	}
+	if sig == "" { // after the header, so that the error of "alg": "none" names it
+		return nil, nil, invalid("no signature")
 	}
 	return t, payload, nil
 }

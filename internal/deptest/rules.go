@@ -114,6 +114,7 @@ var rules = []rule{
 	{"internal/faults/proxy", nil},
 	{"internal/oauthtest", []string{anything}},
 	{"internal/schemetest", []string{anything}},
+	{"internal/foreigntokens", []string{"jose", "keys", "internal/elapsed", "internal/flight", "internal/same", golangJWT}},
 	{"internal/deptest", nil},
 	{"internal/passwordtest", []string{anything}}, // only tests import it
 	{"internal/attacks", nil},
@@ -131,4 +132,5 @@ var forbidden = [][2]string{
 	{"storage/...", "authz"},
 	{"storage/...", "schemes/..."},
 	{anything, "internal/schemetest"}, // only tests import it
+	{anything, "internal/foreigntokens"},
 }

@@ -110,7 +110,7 @@ func newServiceVerifier(issuer, audience, jwksURL string) (*jwt.Verifier, error)
 		return nil, err
 	}
 	return jwt.NewVerifier(issuer, audience, published, &jwt.VerifierOptions{
-		Name: "app", OwnIssuer: true, Roles: "roles",
+		Name: "app", OwnIssuer: true, Roles: []string{"roles"},
 	})
 }
 
