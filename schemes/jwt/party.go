@@ -10,12 +10,14 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// clientSigns are claims in which issuers name a client. scopeSigns are claims in which they limit
+// clientNames are claims in which issuers name a client, and clientSigns those that show that
+// another party uses the token. scopeSigns are claims in which they limit
 // a token. A token with its user's full rights that has one of them is rejected unless an option
 // names the claim. Otherwise a limited token would be unlimited only because its issuer uses
 // another claim.
 var (
-	clientSigns = []string{"client_id", "azp", "cid", "appid", "act", "may_act"}
+	clientNames = []string{"client_id", "azp", "cid", "appid"}
+	clientSigns = append(slices.Clip(clientNames), "act", "may_act")
 	scopeSigns  = []string{"scope", "scp", "scopes", "authorization_details"}
 )
 

@@ -67,6 +67,11 @@ func (o *VerifierOptions) checkForeign(issuer, audience string) error {
 			return fmt.Errorf("empty %s (at least one, or nil for the default)", l.name)
 		}
 	}
+	for _, name := range o.NotClients {
+		if !slices.Contains(clientNames, name) || slices.Contains(o.ClientClaims, name) {
+			return fmt.Errorf("NotClients contains %q (one of %q that is not in ClientClaims)", name, clientNames)
+		}
+	}
 	for _, a := range o.Algorithms {
 		if !a.Valid() || strings.HasPrefix(string(a), "HS") {
 			return fmt.Errorf("algorithm %q is not for published keys (RS, PS, ES or EdDSA)", a)

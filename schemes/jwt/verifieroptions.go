@@ -80,8 +80,9 @@ type VerifierOptions struct {
 	// ClientClaims are the claims that can contain the client. If a token has several of them, they
 	// must be equal. nil means "client_id". Others are "azp", "cid" and "appid".
 	ClientClaims []string
-	// NotClients are claims with the name of a client claim that do not contain a client. FirstParty
-	// then ignores them. The "azp" of Google IAP names the backend, for example.
+	// NotClients are claims among client_id, azp, cid and appid that do not contain a client at this
+	// issuer. FirstParty and FirstPartyClients then ignore them. The "azp" of Google IAP names the
+	// backend, for example. A client that uses the claim would have its user's full rights.
 	NotClients []string
 	// Clients are the accepted clients. A token of another client, or without one, is rejected. nil
 	// accepts every client. It can take the place of an audience if the issuer sends none.
