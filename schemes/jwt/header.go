@@ -2,7 +2,6 @@ package jwt
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -19,9 +18,9 @@ func (o *VerifierOptions) checkHeader() error {
 	}
 	switch {
 	case o.Header == "" && o.Site != nil:
-		return errors.New("Site requires Header (a bearer token needs no check of the origin)")
+		return mistake("Site requires Header (a bearer token needs no check of the origin)")
 	case o.Header == "" && o.Padded:
-		return errors.New("Padded requires Header (a padded token is no bearer token, RFC 6750)")
+		return mistake("Padded requires Header (a padded token is no bearer token, RFC 6750)")
 	case o.Header == "":
 		return nil
 	}
@@ -39,7 +38,7 @@ func (o *VerifierOptions) checkHeader() error {
 		ok = ok && !strings.HasPrefix(name, prefix)
 	}
 	if !ok {
-		return fmt.Errorf("Header %q is reserved or not in canonical form (such as Cf-Access-Jwt-Assertion)", name)
+		return mistake("Header %q is reserved or not in canonical form (such as Cf-Access-Jwt-Assertion)", name)
 	}
 	return nil
 }

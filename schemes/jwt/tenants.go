@@ -44,9 +44,9 @@ func (o *VerifierOptions) checkTenants(issuer string) error {
 	template := strings.Contains(issuer, tenantPart)
 	switch {
 	case slices.ContainsFunc(o.Issuers, func(s string) bool { return strings.Contains(s, tenantPart) }):
-		return errors.New("Issuers contains {tenant} (only the issuer argument can)")
+		return mistake("Issuers contains {tenant} (only the issuer argument can)")
 	case !template && (o.Tenants != nil || o.TenantClaim != ""):
-		return errors.New("Tenants and TenantClaim require {tenant} in the issuer")
+		return mistake("Tenants and TenantClaim require {tenant} in the issuer")
 	case !template:
 		return nil
 	case o.Tenants == nil || o.TenantClaim == "":

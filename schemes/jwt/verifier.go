@@ -85,7 +85,7 @@ func newForeign(issuer, audience string, keys jose.KeySource, o VerifierOptions)
 	for _, text := range o.Roles {
 		p, err := newRolePath(text)
 		if err != nil {
-			return nil, fmt.Errorf("Roles: %w", err)
+			return nil, mistake("Roles: %w", err)
 		}
 		v.rolePaths = append(v.rolePaths, p)
 	}

@@ -69,7 +69,7 @@ func (o *VerifierOptions) checkForeign(issuer, audience string) error {
 	}
 	for _, name := range o.NotClients {
 		if !slices.Contains(clientNames, name) || slices.Contains(o.ClientClaims, name) {
-			return fmt.Errorf("NotClients contains %q (one of %q that is not in ClientClaims)", name, clientNames)
+			return mistake("NotClients contains %q (one of %q that is not in ClientClaims)", name, clientNames)
 		}
 	}
 	for _, a := range o.Algorithms {
@@ -95,11 +95,11 @@ func (o *VerifierOptions) checkForeign(issuer, audience string) error {
 	}
 	switch {
 	case o.MaxLifetime < 0:
-		return fmt.Errorf("MaxLifetime %v is negative", o.MaxLifetime)
+		return mistake("MaxLifetime %v is negative", o.MaxLifetime)
 	case o.IgnoreFirstPartyScopes && len(o.FirstPartyClients) == 0:
-		return errors.New("IgnoreFirstPartyScopes requires FirstPartyClients")
+		return mistake("IgnoreFirstPartyScopes requires FirstPartyClients")
 	case o.RoleMap != nil && len(o.Roles) == 0:
-		return errors.New("RoleMap requires Roles")
+		return mistake("RoleMap requires Roles")
 	}
 	return o.checkHeader()
 }
@@ -119,9 +119,9 @@ func (o *VerifierOptions) checkNames(issuer, audience string) error {
 	case audience == "" && o.Clients == nil && !signed:
 		return errors.New("no audience (with the audience \"\", set Clients or require HeaderIs)")
 	case audience == "" && len(o.Audiences) > 0:
-		return errors.New("Audiences cannot be combined with the audience \"\"")
+		return mistake("Audiences cannot be combined with the audience \"\"")
 	case o.SameIssuer != "" && o.SameIssuer != issuer && !slices.Contains(o.Issuers, o.SameIssuer):
-		return fmt.Errorf("SameIssuer %q is not one of the issuers", o.SameIssuer)
+		return mistake("SameIssuer %q is not one of the issuers", o.SameIssuer)
 	}
 	return nil
 }
@@ -132,15 +132,18 @@ var spaceName = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
 func (o *VerifierOptions) checkOwn(audience string) error {
 	switch {
 	case o.OwnIssuer && o.AllowIDTokens:
-		return errors.New("OwnIssuer and AllowIDTokens cannot be combined (ID tokens are for clients, not for APIs)")
+		return mistake("OwnIssuer and AllowIDTokens cannot be combined (ID tokens are for clients, not for APIs)")
 	case o.OwnIssuer && (o.NoID || o.IDClaim != "" || o.Untyped):
-		return errors.New("OwnIssuer cannot be combined with NoID, IDClaim and Untyped (tokens of this library have a jti and a typ)")
+		return mistake("OwnIssuer cannot be combined with NoID, IDClaim and Untyped (tokens of this library have a jti and a typ)")
 	case o.OwnIssuer && (audience == "" || o.NoIssuer || len(o.Issuers) > 0 || o.SubjectClaim != "" || o.Header != ""):
-		return errors.New("OwnIssuer requires an audience, and cannot be combined with NoIssuer, Issuers, SubjectClaim or Header")
+		return mistake("OwnIssuer requires an audience, and cannot be combined with NoIssuer, Issuers, SubjectClaim or Header")
 	case o.Space != "" && !o.OwnIssuer:
-		return errors.New("Space requires OwnIssuer")
+		return mistake("Space requires OwnIssuer")
 	case o.Space != "" && !spaceName.MatchString(o.Space):
-		return fmt.Errorf("Space %q is invalid (1 to 32 of a-z, 0-9 and _)", o.Space)
+		return mistake("Space %q is invalid (1 to 32 of a-z, 0-9 and _)", o.Space)
 	}
 	return nil
 }
+
+// mistake returns the error for an option, whose name begins the text.
+func mistake(format string, args ...any) error { return fmt.Errorf(format, args...) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/internal/foreigntokens"
 	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
@@ -280,6 +281,47 @@ func TestPresetsInOneChain(t *testing.T) {
 		}
 		if id, err := chain.Authenticate(r); err != nil || id.Issuer != c.Expect.Issuer {
 			t.Errorf("%s: %+v, %v", c.ID, id, err)
+		}
+	}
+}
+
+// A limited token of any issuer passes a route that requires its scopes, and no other.
+func TestPresetScopesAtARoute(t *testing.T) {
+	all, err := foreigntokens.All()
+	schemetest.Must(t, err)
+	keys, err := foreigntokens.NewKeys()
+	schemetest.Must(t, err)
+	for i := range all {
+		c := &all[i]
+		if !c.Expect.Accepted || c.Expect.Scopes == nil {
+			continue
+		}
+		source, err := keys.Source(c)
+		schemetest.Must(t, err)
+		p := presets[c.Issuer](c)
+		p.Options.Clock = c.Time
+		v, err := p.Verifier(source)
+		schemetest.Must(t, err)
+		mux := authz.NewMux(authn.New(authn.Chain{v}, &authn.Options{Logger: schemetest.Quiet}))
+		mux.HandleFunc("GET /other", func(http.ResponseWriter, *http.Request) {}, authz.HasScope("other:write"))
+		want := map[string]int{"/other": 403}
+		if len(c.Expect.Scopes) > 0 {
+			mux.HandleFunc("GET /own", func(http.ResponseWriter, *http.Request) {}, authz.HasScope(c.Expect.Scopes...))
+			want["/own"] = 200
+		}
+		token, err := keys.Token(c)
+		schemetest.Must(t, err)
+		for path, status := range want {
+			r := httptest.NewRequest("GET", "https://api.acme.example"+path, nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			if h := c.Options.Header; h != "" {
+				r.Header.Del("Authorization")
+				r.Header.Set(h, token)
+			}
+			rec := httptest.NewRecorder()
+			if mux.ServeHTTP(rec, r); rec.Code != status {
+				t.Errorf("%s %s: %d", c.ID, path, rec.Code)
+			}
 		}
 	}
 }
