@@ -58,6 +58,10 @@ type Verifier struct {
 // equals its client has no Subject. [VerifierOptions] can set other claims, and the tokens that
 // have a user's full rights.
 //
+// issuer can have "{tenant}" as one segment of its path, with [VerifierOptions] Tenants and
+// TenantClaim. audience can be "" for issuers that send no "aud", if the options have Clients or
+// require HeaderIs. A token that has an audience is then rejected, because it is for another API.
+//
 // It returns an error if keys is nil, or if an option is invalid.
 func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOptions) (*Verifier, error) {
 	var o VerifierOptions
