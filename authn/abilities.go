@@ -102,6 +102,13 @@ type FormatDeclarer interface {
 	Formats() []CredentialFormat
 }
 
+// ConflictFinder is an [Authenticator] that knows which other schemes would accept its credentials,
+// if the texts of a [FormatDeclarer] cannot express that. Conflict returns an error if other, a
+// member of the same chain, does. [New] and [Check] call it for each pair, in both directions.
+type ConflictFinder interface {
+	Conflict(other Authenticator) error
+}
+
 // AbilityOf returns the authenticator as a T, if it implements the interface T. Otherwise it
 // searches the schemes that the authenticator decorates and the members of a [Chain], and returns
 // the first scheme that implements T. A decorator has a method Unwrap() Authenticator. It returns

@@ -81,6 +81,9 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 		if same.Value(a, other.Authenticator) {
 			return nil, fmt.Errorf("authn: chain: scheme %q occurs twice", l.name)
 		}
+		if err := conflict(other.Authenticator, a); err != nil {
+			return nil, fmt.Errorf("authn: chain: %w", err)
+		}
 		for _, x := range other.claims {
 			for _, y := range l.claims {
 				if x.overlaps(y) {
@@ -94,6 +97,17 @@ func flatten(leaves []leaf, a Authenticator) ([]leaf, error) {
 		}
 	}
 	return append(leaves, l), nil
+}
+
+// conflict returns the error of a [ConflictFinder] among two members.
+func conflict(a, b Authenticator) (err error) {
+	if f, ok := AbilityOf[ConflictFinder](a); ok {
+		err = f.Conflict(b)
+	}
+	if f, ok := AbilityOf[ConflictFinder](b); ok && err == nil {
+		err = f.Conflict(a)
+	}
+	return err
 }
 
 func (c CredentialFormat) overlaps(d CredentialFormat) bool {
@@ -203,7 +217,7 @@ func (p *plan) authenticate(r *http.Request, t *tracer, f *found) (by int, err e
 	for n, i := range order {
 		l := &p.leaves[i]
 		again := both && n >= p.cookiesFrom // with its cookies
-		if !p.worth(i, &q) || unrecognizedErr != nil && (l.elsewhere || again) {
+		if !p.worth(i, &q) || unrecognizedErr != nil && (l.elsewhere || again) && !l.sharesHeaders(&p.leaves[unrecognizedBy]) {
 			t.skip(l.name)
 			continue
 		}

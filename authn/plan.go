@@ -59,6 +59,12 @@ func (l *leaf) ambient() bool {
 	return l.elsewhere && (l.isAmbient() || slices.Contains(l.reads, "Cookie"))
 }
 
+// sharesHeaders reports whether both schemes read the same headers, and not Authorization, so that
+// credentials that one of them does not recognize may be the other's.
+func (l *leaf) sharesHeaders(other *leaf) bool {
+	return l.elsewhere && other.elsewhere && len(l.headers) > 0 && !slices.Contains(l.headers, "Cookie") && slices.Equal(l.headers, other.headers)
+}
+
 // isAmbient reports whether the scheme declares itself ambient.
 func (l *leaf) isAmbient() bool {
 	a, ok := AbilityOf[Ambient](l.Authenticator)

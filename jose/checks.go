@@ -95,6 +95,12 @@ func (c Checks) Validate() error {
 	switch {
 	case !isIdentifier(c.Issuer) || !isIdentifier(c.Audience):
 		return errors.New("issuer and audience must be set (1 to 255 bytes, no control characters)")
+	}
+	return c.validTimes()
+}
+
+func (c Checks) validTimes() error {
+	switch {
 	case c.Leeway < 0 || c.Leeway > MaxLeeway:
 		return fmt.Errorf("leeway %v out of range (0 to %v)", c.Leeway, MaxLeeway)
 	case c.Clock == nil:
@@ -120,7 +126,6 @@ func (c Checks) Check(claims Claims) (Registered, error) {
 	if err != nil {
 		return Registered{}, err
 	}
-	now := c.Clock()
 	switch {
 	case r.Issuer != c.Issuer:
 		err = invalid("wrong issuer")
@@ -130,19 +135,52 @@ func (c Checks) Check(claims Claims) (Registered, error) {
 		err = invalid("no sub")
 	case r.ID == "" && !c.NoID:
 		err = invalid("no jti")
-	case r.Expires.IsZero():
-		err = invalid("no exp")
-	case r.IssuedAt.After(r.Expires):
-		err = invalid("iat is after exp")
-	case r.NotBefore.After(now.Add(c.Leeway)):
-		err = invalid("not valid yet")
-	case r.IssuedAt.After(now.Add(c.Leeway)):
-		err = invalid("iat is in the future")
-	case !c.IgnoreExpiry && !now.Before(r.Expires.Add(c.Leeway)):
-		err = ErrExpired
+	default:
+		err = c.times(r)
 	}
 	if err != nil {
 		return Registered{}, err
 	}
 	return r, nil
+}
+
+// CheckTimes is the part of [Checks.Check] for "exp", "nbf" and "iat". The result has only these.
+// Use it for issuers whose other claims need rules of their own, and check those yourself: Issuer,
+// Audience and NoID of c are not read.
+func (c Checks) CheckTimes(claims Claims) (r Registered, err error) {
+	if err := c.validTimes(); err != nil {
+		return Registered{}, fmt.Errorf("jose: %w", err)
+	}
+	for _, x := range [...]struct {
+		name string
+		to   *time.Time
+	}{{"exp", &r.Expires}, {"nbf", &r.NotBefore}, {"iat", &r.IssuedAt}} {
+		if _, ok := claims.get(x.name); !ok {
+			continue
+		}
+		if *x.to, err = claims.Time(x.name); err != nil {
+			return Registered{}, err
+		}
+	}
+	if err := c.times(r); err != nil {
+		return Registered{}, err
+	}
+	return r, nil
+}
+
+func (c Checks) times(r Registered) error {
+	now := c.Clock()
+	switch {
+	case r.Expires.IsZero():
+		return invalid("no exp")
+	case r.IssuedAt.After(r.Expires):
+		return invalid("iat is after exp")
+	case r.NotBefore.After(now.Add(c.Leeway)):
+		return invalid("not valid yet (nbf)")
+	case r.IssuedAt.After(now.Add(c.Leeway)):
+		return invalid("iat is in the future")
+	case !c.IgnoreExpiry && !now.Before(r.Expires.Add(c.Leeway)):
+		return ErrExpired
+	}
+	return nil
 }

@@ -25,7 +25,7 @@ type Embedded struct {
 // [ParseOfferedJWKS], which are checked before any arithmetic. Every error is an [ErrInvalid].
 func DecodeEmbedded(token, typ string, allowed ...Algorithm) (*Embedded, error) {
 	var raw []byte
-	t, payload, err := parse(token, &raw)
+	t, payload, err := parse(token, false, &raw)
 	if err != nil {
 		return nil, err
 	}

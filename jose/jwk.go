@@ -25,6 +25,8 @@ type jwk struct {
 	Alg string   `json:"alg,omitempty"`
 	Use string   `json:"use,omitempty"`
 	Ops []string `json:"key_ops,omitempty"`
+
+	Issuer string `json:"-"` // of Entra ID; never published for keys of ours
 }
 
 func newJWK(public crypto.PublicKey) (jwk, error) {

@@ -21,7 +21,8 @@ import (
 // A key that names no algorithm is used for the one allowed algorithm that fits it. ParseJWKS skips
 // a key without an ID, and a key whose "use" or "key_ops" excludes verification. It also skips a
 // key if its type is not supported, or if several algorithms fit. Names are case-sensitive, and
-// private members are ignored.
+// private members are ignored. A key with the member "issuer" verifies only tokens of that issuer
+// (see [Key.Issuer]).
 //
 // It returns an error if the set as a whole cannot be parsed, has more than 64 keys, or has a key
 // ID twice.
@@ -102,13 +103,13 @@ func parseJWK(raw []byte) (j jwk, private, ok bool) {
 	if err != nil {
 		return jwk{}, false, false
 	}
-	texts := map[string]*string{"crv": &j.Crv, "e": &j.E, "kty": &j.Kty, "n": &j.N, "x": &j.X, "y": &j.Y, "kid": &j.Kid, "alg": &j.Alg, "use": &j.Use}
+	texts := map[string]*string{"crv": &j.Crv, "e": &j.E, "kty": &j.Kty, "n": &j.N, "x": &j.X, "y": &j.Y, "kid": &j.Kid, "alg": &j.Alg, "use": &j.Use, "issuer": &j.Issuer}
 	for _, m := range members {
 		private = private || slices.Contains(privateMembers, string(m.name))
 	}
 	for _, m := range members {
 		if to := texts[string(m.name)]; to != nil {
-			if *to, ok = textOf(m.value); !ok {
+			if *to, ok = textOf(m.value); !ok || to == &j.Issuer && *to == "" {
 				return jwk{}, private, false
 			}
 		}
@@ -142,6 +143,7 @@ func (j jwk) key(most bounds, allowed []Algorithm) (*Key, error) {
 	if len(fits) != 1 {
 		return nil, errors.New("jose: not exactly one allowed algorithm fits the key")
 	}
+	fits[0].issuer = j.Issuer
 	return fits[0], nil
 }
 

@@ -43,6 +43,7 @@ type Key struct {
 	public crypto.PublicKey // nil for an HMAC secret
 	signer crypto.Signer    // nil if the key only verifies
 	secret *secret
+	issuer string // "": any
 }
 
 // NewSecret returns a key for HS256, HS384 or HS512. key must be random bytes, at least 32, 48 or
@@ -144,6 +145,11 @@ func (k *Key) ID() string { return k.id }
 
 // Algorithm returns the algorithm of the key.
 func (k *Key) Algorithm() Algorithm { return k.alg }
+
+// Issuer returns the only issuer whose tokens the key verifies, or "" for any. It is the member
+// "issuer" of a JWK, which Entra ID publishes. In it, "{tenantid}" stands for one segment of the
+// path.
+func (k *Key) Issuer() string { return k.issuer }
 
 // CanSign reports whether the key can sign. Every key can verify.
 func (k *Key) CanSign() bool { return k.signer != nil || k.secret != nil }

@@ -98,7 +98,7 @@ func (m method) public(key crypto.PublicKey) (crypto.PublicKey, error) {
 
 // equal reports whether two keys are the same, including ID and algorithm.
 func (k *Key) equal(other *Key) bool {
-	if k.id != other.id || k.alg != other.alg {
+	if k.id != other.id || k.alg != other.alg || k.issuer != other.issuer {
 		return false
 	}
 	if k.secret != nil || other.secret != nil {

@@ -1,10 +1,10 @@
 package jose
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -26,6 +26,7 @@ type Token struct {
 
 	signed    string
 	signature []byte
+	params    []member
 }
 
 // String returns only the algorithm and the key ID, because the text of a token is a credential.
@@ -45,7 +46,18 @@ func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
 // Decode decodes a token strictly, without verifying its signature. Use the claims only to select
 // the issuer, and then call [Token.Verify]. Every error is an [ErrInvalid].
 func Decode(token string) (*Token, error) {
-	t, payload, err := parse(token, nil)
+	return decodeToken(token, false)
+}
+
+// DecodePadded is [Decode] for issuers that pad the base64url of the three parts with "=", such as
+// the load balancers of AWS. The signature covers the text with its padding. A part can also come
+// without padding, so one token can have several texts: do not identify a token by its text.
+func DecodePadded(token string) (*Token, error) {
+	return decodeToken(token, true)
+}
+
+func decodeToken(token string, padded bool) (*Token, error) {
+	t, payload, err := parse(token, padded, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +65,14 @@ func Decode(token string) (*Token, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// Param returns the value of a string parameter of the header, such as "signer" of AWS. It returns
+// false if the parameter is absent or not a string. Like the claims, it is not trustworthy until
+// the token is verified.
+func (t *Token) Param(name string) (string, bool) {
+	raw, _ := Claims{members: t.params}.get(name)
+	return textOf(raw)
 }
 
 // Verify decodes a token and verifies its signature with a key of src. The token's "typ" must be
@@ -73,64 +93,25 @@ func Verify(ctx context.Context, token string, src KeySource, types ...string) (
 	return t, nil
 }
 
-// Verify verifies a token that [Decode] returned, in the same way as the function [Verify].
-func (t *Token) Verify(ctx context.Context, src KeySource, types ...string) error {
-	return t.verifyTyped(ctx, src, false, types)
-}
-
-// VerifyUntyped is [Token.Verify] but also accepts a token without "typ". Use it for tokens that
-// have no "typ" by their own RFC, such as the assertions of RFC 7523. The same keys MUST NOT sign
-// other tokens without "typ", which would be accepted too.
-func (t *Token) VerifyUntyped(ctx context.Context, src KeySource, types ...string) error {
-	return t.verifyTyped(ctx, src, true, types)
-}
-
-func (t *Token) verifyTyped(ctx context.Context, src KeySource, untyped bool, types []string) error {
-	ok := untyped && t.Header.Type == ""
-	for _, want := range types {
-		ok = ok || want != "" && strings.EqualFold(t.Header.Type, want)
-	}
-	if !ok {
-		return invalid("wrong typ")
-	}
-	return t.verify(ctx, src)
-}
-
-func (t *Token) verify(ctx context.Context, src KeySource) error {
-	if src == nil {
-		return errors.New("jose: Verify: the key source is nil")
-	}
-	candidates, err := src.Keys(ctx, t.Header.KeyID, t.Header.Algorithm)
-	if err != nil {
-		return err
-	}
-	if len(candidates) == 0 || len(candidates) > 1 && t.Header.KeyID == "" {
-		return invalid("unknown key")
-	}
-	for _, k := range candidates {
-		// Do not rely on the source to have compared ID and algorithm.
-		if k != nil && k.alg == t.Header.Algorithm && (k.id == t.Header.KeyID || t.Header.KeyID == "") && k.verify(t.signed, t.signature) {
-			return nil
-		}
-	}
-	return invalid("wrong signature")
-}
-
 // parse splits and decodes a compact JWS. It stores a key in the header in *key, and rejects it if
 // key is nil.
-func parse(token string, key *[]byte) (*Token, []byte, error) {
+func parse(token string, padded bool, key *[]byte) (*Token, []byte, error) {
 	if len(token) > MaxToken {
 		return nil, nil, invalid("token is longer than %d bytes", MaxToken)
 	}
 	head, rest, ok := strings.Cut(token, ".")
 	body, sig, ok2 := strings.Cut(rest, ".")
-	if !ok || !ok2 || head == "" || sig == "" || strings.IndexByte(sig, '.') >= 0 {
+	if !ok || !ok2 || head == "" || strings.IndexByte(sig, '.') >= 0 {
 		return nil, nil, invalid("not three parts")
 	}
 	// One allocation holds the token's text, header and signature. The payload has its own, because
 	// verified claims are cached and must not keep the rest of the credential in memory.
 	buf := make([]byte, len(token), len(token)+(len(head)+len(sig))*3/4+4)
 	copy(buf, token)
+	decode := decode
+	if padded {
+		decode = decodePadded
+	}
 	header, buf, err := decode(buf, buf[:len(head)])
 	if err != nil {
 		return nil, nil, err
@@ -144,8 +125,11 @@ func parse(token string, key *[]byte) (*Token, []byte, error) {
 		return nil, nil, err
 	}
 	t := &Token{signed: token[:len(head)+1+len(body)], signature: signature}
-	if t.Header, err = parseHeader(header, key); err != nil {
+	if t.Header, t.params, err = parseHeader(header, key); err != nil {
 		return nil, nil, err
+	}
+	if sig == "" { // after the header, so that the error of "alg": "none" names it
+		return nil, nil, invalid("no signature")
 	}
 	return t, payload, nil
 }
@@ -168,6 +152,16 @@ func decode(buf, part []byte) (out, rest []byte, err error) {
 	return buf[start:len(buf):len(buf)], buf, nil
 }
 
+// decodePadded is decode for a part that may have the padding of RFC 4648, section 3.2. The padding
+// must be complete.
+func decodePadded(buf, part []byte) (out, rest []byte, err error) {
+	text := bytes.TrimRight(part, "=")
+	if n := len(part) - len(text); n > 2 || n > 0 && len(part)%4 != 0 {
+		return nil, nil, invalid("malformed base64url")
+	}
+	return decode(buf, text)
+}
+
 // headerNames are the header names that are rejected in another case.
 var headerNames = []string{
 	"alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit", "b64", "zip", "enc", "apu", "apv", "epk", "p2s", "p2c", "iv", "tag", "url", "nonce",
@@ -175,50 +169,50 @@ var headerNames = []string{
 
 // parseHeader parses a header. Only DecodeEmbedded uses a key from a header, and no function
 // fetches one from an address in it (RFC 8725, section 3.10).
-func parseHeader(data []byte, key *[]byte) (h Header, err error) {
-	members, err := scanObject(data, maxHeader)
+func parseHeader(data []byte, key *[]byte) (h Header, members []member, err error) {
+	members, err = scanObject(data, maxHeader)
 	if err != nil {
-		return Header{}, err
+		return Header{}, nil, err
 	}
 	for _, m := range members {
 		text, isText := textOf(m.value)
 		switch string(m.name) {
 		case "alg":
 			if !isText {
-				return Header{}, invalid("alg is not a string")
+				return Header{}, nil, invalid("alg is not a string")
 			}
 			h.Algorithm = Algorithm(text)
 		case "kid":
 			if !isText || !isIdentifier(text) {
-				return Header{}, invalid("kid is not an identifier (1 to 255 bytes, no control characters)")
+				return Header{}, nil, invalid("kid is not an identifier (1 to 255 bytes, no control characters)")
 			}
 			h.KeyID = text
 		case "typ":
 			if !isText || !isType(text) {
-				return Header{}, invalid("typ is not a media type")
+				return Header{}, nil, invalid("typ is not a media type")
 			}
 			h.Type = mediaType(text)
 		case "jwk":
 			if key == nil {
-				return Header{}, invalid("jwk in the header is not allowed")
+				return Header{}, nil, invalid("jwk in the header is not allowed")
 			}
 			*key = m.value
 		case "cty":
 			if !isText || strings.EqualFold(mediaType(text), "JWT") {
-				return Header{}, invalid("nested tokens are not supported")
+				return Header{}, nil, invalid("nested tokens are not supported")
 			}
 		case "crit", "b64", "zip", "enc", "jku", "x5u", "x5c":
-			return Header{}, invalid("unsupported header %s", m.name)
+			return Header{}, nil, invalid("unsupported header %s", m.name)
 		default:
 			if otherCase(m.name, headerNames) {
-				return Header{}, invalid("registered header name in another case")
+				return Header{}, nil, invalid("registered header name in another case")
 			}
 		}
 	}
 	if !h.Algorithm.Valid() {
-		return Header{}, invalid("unsupported algorithm")
+		return Header{}, nil, invalid("unsupported algorithm")
 	}
-	return h, nil
+	return h, members, nil
 }
 
 // isType reports whether typ is printable ASCII without spaces. Other text could equal an ASCII

@@ -26,8 +26,8 @@ func newVerifier(jwks string, clock func() time.Time) (http.Handler, error) {
 		return nil, err
 	}
 	tokens, err := jwt.NewVerifier(issuerName, apiName, remote, &jwt.VerifierOptions{
-		OwnIssuer: true,    // the issuer is ours: its subjects are our users
-		Roles:     "roles", // the claim with the roles, for authz.IsAdmin
+		OwnIssuer: true,              // the issuer is ours: its subjects are our users
+		Roles:     []string{"roles"}, // the claim with the roles, for authz.IsAdmin
 		Leeway:    5 * time.Second,
 		Clock:     clock,
 	})

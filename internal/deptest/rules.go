@@ -80,6 +80,7 @@ var rules = []rule{
 	{"schemes/remoteuser", toolkit},
 	{"schemes/basic", toolkit},
 	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
+	{"schemes/jwt/issuers", append([]string{"schemes/jwt", "jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
 	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/internal/page", []string{"authn", "authn/audit", "credential", "keys", "storage", "internal/bounded", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
@@ -117,6 +118,7 @@ var rules = []rule{
 	{"internal/faults/proxy", nil},
 	{"internal/oauthtest", []string{anything}},
 	{"internal/schemetest", []string{anything}},
+	{"internal/foreigntokens", []string{"jose", "keys", "internal/elapsed", "internal/flight", "internal/same", golangJWT}},
 	{"internal/deptest", nil},
 	{"internal/passwordtest", []string{anything}}, // only tests import it
 	{"internal/attacks", nil},
@@ -134,4 +136,5 @@ var forbidden = [][2]string{
 	{"storage/...", "authz"},
 	{"storage/...", "schemes/..."},
 	{anything, "internal/schemetest"}, // only tests import it
+	{anything, "internal/foreigntokens"},
 }

@@ -17,8 +17,9 @@ type Access struct {
 	// ID is the claim "jti" (or VerifierOptions.IDClaim), or "" if the token has none. Family is
 	// the claim "sid".
 	ID, Family string
-	Issuer     string
-	Subject    string
+	// Issuer is the issuer of the identity: "iss", or VerifierOptions.SameIssuer.
+	Issuer  string
+	Subject string
 	// Client is the OAuth 2.0 client that uses the token, or "".
 	Client   string
 	Audience []string
@@ -41,68 +42,71 @@ type Access struct {
 	issued storage.IssuedToken // the same for the deny set of a store
 }
 
-// read returns the claims of RFC 9068 and of this package from a verified token.
-func (v *Verifier) read(t *jose.Token, reg jose.Registered) (*Access, error) {
+// read returns the claims of RFC 9068 and of this package from a verified token of a [Scheme].
+func (v *Verifier) read(t *jose.Token, checks jose.Checks) (*Access, error) {
 	c := t.Claims
-	if _, bound := c.Get("cnf"); bound {
-		return nil, claimError("cnf", errors.New("a sender-constrained token is not a bearer token"))
-	}
-	a := &Access{
-		ID: reg.ID, Issuer: reg.Issuer, Subject: reg.Subject, Audience: reg.Audience,
-		Issued: reg.IssuedAt, Expires: reg.Expires, Type: strings.ToLower(t.Header.Type), Claims: c,
-	}
-	var err error
-	if claim := v.opts.IDClaim; claim != "" {
-		if a.ID, err = optionalText(c, claim); err == nil && a.ID == "" && !v.opts.NoID {
-			err = claimError(claim, errors.New("missing"))
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if a.Family, err = optionalText(c, "sid"); err != nil {
-		return nil, err
-	}
-	if a.AuthTime, err = optionalTime(c, "auth_time"); err != nil {
-		return nil, err
-	}
-	if a.RefreshUntil, err = optionalTime(c, "refresh_exp"); err != nil {
-		return nil, err
-	}
-	ours := v.own || v.opts.OwnIssuer
-	if raw, ok := c.Get("ver"); ok && ours {
-		if err := c.Decode("ver", &a.Version); err != nil || string(raw) == "null" {
-			return nil, claimError("ver", errors.New("not an integer"))
-		}
-	} else if v.own {
-		return nil, claimError("ver", errors.New("missing"))
-	}
-	if _, ok := c.Get(v.opts.Roles); ok && v.opts.Roles != "" {
-		if err := c.Decode(v.opts.Roles, &a.Roles); err != nil {
-			return nil, claimError(v.opts.Roles, errors.New("not a list of strings"))
-		}
-	}
-	if v.own {
-		err = ownParty(c, a)
-	} else {
-		err = v.party(t, a)
-	}
+	reg, err := checks.Check(c)
 	if err != nil {
 		return nil, err
 	}
+	a := &Access{
+		ID: reg.ID, Issuer: reg.Issuer, Subject: reg.Subject, Audience: reg.Audience, Issued: reg.IssuedAt, Expires: reg.Expires,
+	}
+	if err := v.common(t, a); err != nil {
+		return nil, err
+	}
+	if _, ok := c.Get("roles"); ok {
+		if err := c.Decode("roles", &a.Roles); err != nil {
+			return nil, claimError("roles", errors.New("not a list of strings"))
+		}
+	}
+	if err := ownParty(c, a); err != nil {
+		return nil, err
+	}
+	a.finish(v.issuer, a.Subject, true)
+	return a, nil
+}
+
+// common sets what is the same for tokens of all issuers.
+func (v *Verifier) common(t *jose.Token, a *Access) (err error) {
+	c := t.Claims
+	a.Type, a.Claims = strings.ToLower(t.Header.Type), c
+	if _, bound := c.Get("cnf"); bound {
+		return claimError("cnf", errors.New("a sender-constrained token is not a bearer token"))
+	}
+	if a.Family, err = optionalText(c, "sid"); err != nil {
+		return err
+	}
+	if a.AuthTime, err = optionalTime(c, "auth_time"); err != nil {
+		return err
+	}
+	if a.RefreshUntil, err = optionalTime(c, "refresh_exp"); err != nil {
+		return err
+	}
+	if raw, ok := c.Get("ver"); ok && (v.own || v.opts.OwnIssuer) {
+		if err := c.Decode("ver", &a.Version); err != nil || string(raw) == "null" {
+			return claimError("ver", errors.New("not an integer"))
+		}
+	} else if v.own {
+		return claimError("ver", errors.New("missing"))
+	}
+	return nil
+}
+
+// finish sets the keys of the blocklist. ours means that families belong to the store and not to
+// an issuer.
+func (a *Access) finish(issuer, subject string, ours bool) {
 	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // so that append makes a copy
-	issuer := v.issuer
 	sidIssuer := issuer
 	if ours {
-		sidIssuer = "" // families belong to the store, not to an issuer
+		sidIssuer = ""
 	}
 	a.keys = storage.BlockKeys{
 		JTI:     storage.BlockKeyOf(storage.BlockJTI, issuer, a.ID),
 		SID:     storage.BlockKeyOf(storage.BlockSID, sidIssuer, a.Family),
-		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, reg.Subject),
+		Subject: storage.BlockKeyOf(storage.BlockSubject, issuer, subject),
 	}
 	a.issued = storage.IssuedToken{Subject: a.Subject, Keys: a.keys, Lifetime: a.Expires.Sub(a.Issued)}
-	return a, nil
 }
 
 // clone returns a copy that shares no list with a. Claims cannot be modified.

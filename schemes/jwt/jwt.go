@@ -167,10 +167,13 @@ func New(issuer, audience string, keys Keys, store Store, opts *Options) (*Schem
 	if o.Sliding {
 		types = append(types, TypeSliding)
 	}
-	v, err := newVerifier(issuer, audience, keys, VerifierOptions{
-		Realm: o.Realm, Leeway: o.Leeway, Types: types, Roles: "roles",
-		CacheEntries: o.CacheEntries, CacheBytes: o.CacheBytes, Clock: clock,
+	v, err := newVerifier(issuer, keys, VerifierOptions{
+		Realm: o.Realm, Leeway: o.Leeway, Types: types, CacheEntries: o.CacheEntries, CacheBytes: o.CacheBytes, Clock: clock,
 	})
+	if err == nil {
+		v.checks.Audience = audience
+		err = v.checks.Validate()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("jwt: New: %w", err)
 	}

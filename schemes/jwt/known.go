@@ -34,7 +34,7 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 	}
 	k.identity.SetStore(v.accounts)
 	if !v.own && !v.opts.OwnIssuer {
-		k.identity.Issuer = v.issuer
+		k.identity.Issuer = a.Issuer
 	}
 	if err := v.standing(ctx, k); err != nil {
 		return authn.Identity{}, err

@@ -3,7 +3,6 @@ package jwt
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,61 +10,53 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// clientSigns are claims in which issuers name a client. scopeSigns are claims in which they limit
+// clientNames are claims in which issuers name a client, and clientSigns those that show that
+// another party uses the token. scopeSigns are claims in which they limit
 // a token. A token with its user's full rights that has one of them is rejected unless an option
 // names the claim. Otherwise a limited token would be unlimited only because its issuer uses
 // another claim.
 var (
-	clientSigns = []string{"client_id", "azp", "cid", "appid", "act", "may_act"}
+	clientNames = []string{"client_id", "azp", "cid", "appid"}
+	clientSigns = append(slices.Clip(clientNames), "act", "may_act")
 	scopeSigns  = []string{"scope", "scp", "scopes", "authorization_details"}
 )
 
 // idTokenSigns are claims of ID tokens and logout tokens.
 var idTokenSigns = []string{"nonce", "at_hash", "c_hash", "s_hash", "events"}
 
-var spaceName = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
-
-// checkForeign returns an error if options for another issuer are invalid or contradict each other.
-func (o *VerifierOptions) checkForeign() error {
-	for _, l := range []struct {
-		name  string
-		names []string
-	}{{"Audiences", o.Audiences}, {"ScopeClaims", o.ScopeClaims}, {"ClientClaims", o.ClientClaims}, {"FirstPartyClients", o.FirstPartyClients}} {
-		if slices.Contains(l.names, "") {
-			return fmt.Errorf("jwt: NewVerifier: %s contains an empty entry", l.name)
-		}
-	}
-	switch {
-	case o.OwnIssuer && o.AllowIDTokens:
-		return errors.New("jwt: NewVerifier: OwnIssuer and AllowIDTokens cannot be combined (ID tokens are for clients, not for APIs)")
-	case o.OwnIssuer && (o.NoID || o.IDClaim != "" || o.Untyped):
-		return errors.New("jwt: NewVerifier: OwnIssuer cannot be combined with NoID, IDClaim and Untyped (tokens of this library have a jti and a typ)")
-	case o.Space != "" && !o.OwnIssuer:
-		return errors.New("jwt: NewVerifier: Space requires OwnIssuer")
-	case o.Space != "" && !spaceName.MatchString(o.Space):
-		return fmt.Errorf("jwt: NewVerifier: Space %q is invalid (1 to 32 of a-z, 0-9 and _)", o.Space)
-	case o.IgnoreFirstPartyScopes && len(o.FirstPartyClients) == 0:
-		return errors.New("jwt: NewVerifier: IgnoreFirstPartyScopes requires FirstPartyClients")
-	}
-	return nil
-}
-
-// party sets the client and the limits of another issuer's token. A missing claim never extends its
-// rights: a token without scopes has no scopes, and only options make its user a first-party user.
+// party sets the subject, the client, the scopes and the roles of another issuer's token. A missing
+// claim never extends its rights: a token without scopes has no scopes, and only options make its
+// user a first-party user.
 func (v *Verifier) party(t *jose.Token, a *Access) error {
 	c := t.Claims
-	if a.Type != TypeAccess && !v.opts.AllowIDTokens {
-		if err := refuseIDToken(c); err != nil {
-			return err
-		}
+	if err := v.clientOf(c, a); err != nil {
+		return err
 	}
-	named, err := v.clientAndScopes(c, a)
+	if v.opts.Clients != nil && !slices.Contains(v.opts.Clients, a.Client) {
+		return v.clientError(errors.New("not in the list of clients"))
+	}
+	machine, err := v.isMachine(t)
 	if err != nil {
 		return err
 	}
-	machine := a.Client != "" && a.Client == a.Subject
-	if machine { // no user (RFC 9068, section 2.2)
+	if machine && a.Client == "" {
+		return v.clientError(errors.New("the token of a machine names no client"))
+	}
+	if a.Client != "" && (a.Subject == a.Client || a.Subject == "") {
+		machine = true // no user (RFC 9068, section 2.2)
+	}
+	if machine {
 		a.Subject = ""
+	}
+	if a.Subject == "" && a.Client == "" {
+		return claimError(v.subjectClaim(), errors.New("neither a subject nor a client"))
+	}
+	named, err := v.scopesOf(c, a, machine)
+	if err != nil {
+		return err
+	}
+	if a.Roles, err = v.roles(c); err != nil {
+		return err
 	}
 	first, err := v.firstParty(c, a, named, machine)
 	if err != nil {
@@ -83,23 +74,35 @@ func (v *Verifier) party(t *jose.Token, a *Access) error {
 	return v.ownSubject(a.Subject)
 }
 
-// clientAndScopes sets Client and Scopes, which is never nil. named reports whether a claim
-// contains scopes.
-func (v *Verifier) clientAndScopes(c jose.Claims, a *Access) (named bool, err error) {
+// clientOf sets Client. All claims that are there must agree.
+func (v *Verifier) clientOf(c jose.Claims, a *Access) error {
 	a.Client = ""
 	for _, name := range v.opts.ClientClaims {
 		client, err := optionalText(c, name)
 		switch {
 		case err != nil:
-			return false, err
+			return err
 		case client != "" && a.Client != "" && client != a.Client:
-			return false, claimError(name, errors.New("the client differs from an earlier claim"))
+			return claimError(name, errors.New("the client differs from an earlier claim"))
 		case client != "":
 			a.Client = client
 		}
 	}
+	return nil
+}
+
+func (v *Verifier) clientError(why error) error {
+	return claimError(strings.Join(v.opts.ClientClaims, ", "), fmt.Errorf("client: %w", why))
+}
+
+// scopesOf sets Scopes, which is never nil. named reports whether a claim contains scopes.
+func (v *Verifier) scopesOf(c jose.Claims, a *Access, machine bool) (named bool, err error) {
+	names := v.opts.ScopeClaims
+	if machine && v.opts.MachineScopeClaims != nil {
+		names = v.opts.MachineScopeClaims
+	}
 	a.Scopes = []string{}
-	for _, name := range v.opts.ScopeClaims {
+	for _, name := range names {
 		if _, ok := c.Get(name); ok {
 			a.Scopes, err = scopeList(c, name)
 			return true, err
@@ -137,7 +140,7 @@ func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bo
 // claim. It accepts a claim of clientSigns that contains the known client.
 func (v *Verifier) unnamed(c jose.Claims, names []string, client string) error {
 	for _, name := range names {
-		if _, ok := c.Get(name); !ok || slices.Contains(v.opts.ClientClaims, name) || slices.Contains(v.opts.ScopeClaims, name) {
+		if _, ok := c.Get(name); !ok || slices.Contains(v.opts.ClientClaims, name) || slices.Contains(v.opts.ScopeClaims, name) || slices.Contains(v.opts.NotClients, name) {
 			continue
 		}
 		if text, ok := c.Text(name); !ok || text != client || client == "" || !slices.Contains(clientSigns, name) {
@@ -171,7 +174,10 @@ func refuseIDToken(c jose.Claims) error {
 		}
 	}
 	for name, others := range map[string][]string{"typ": {"ID", "Refresh", "Offline", "Logout"}, "token_use": {"id", "refresh"}} {
-		use, _ := c.Text(name)
+		use, ok := c.Text(name)
+		if _, present := c.Get(name); present && !ok {
+			return claimError(name, errors.New("not a string"))
+		}
 		if slices.ContainsFunc(others, func(s string) bool { return strings.EqualFold(s, use) }) {
 			return claimError(name, errors.New("the token is not an access token"))
 		}
@@ -201,19 +207,4 @@ func scopeList(c jose.Claims, name string) ([]string, error) {
 		}
 	}
 	return slices.Clip(list), nil
-}
-
-// audienceOf returns the accepted audience in the token, or "".
-func (v *Verifier) audienceOf(c jose.Claims) string {
-	one, ok := c.Text("aud")
-	list := []string{one}
-	if !ok {
-		list, _ = c.Texts("aud")
-	}
-	for _, want := range v.audiences {
-		if slices.Contains(list, want) {
-			return want
-		}
-	}
-	return ""
 }

@@ -41,7 +41,7 @@ func TestFirstPartyClientLimitedElsewhere_attack_272(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := c.opts
-			o.FirstPartyClients, o.Roles = spa, "roles"
+			o.FirstPartyClients, o.Roles = spa, []string{"roles"}
 			o.Clock = func() time.Time { return time.Unix(1_800_000_000, 0) }
 			v, err := jwt.NewVerifier(idp, audience, ring, &o)
 			schemetest.Must(t, err)

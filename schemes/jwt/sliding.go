@@ -96,11 +96,7 @@ func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (
 	if err != nil {
 		return "", "", s.refuse(err)
 	}
-	reg, err := checks.Check(t.Claims)
-	if err != nil {
-		return "", "", s.refuse(err)
-	}
-	a, err := s.read(t, reg)
+	a, err := s.read(t, checks)
 	if err != nil {
 		return "", "", s.refuse(err)
 	}

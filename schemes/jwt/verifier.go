@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -38,14 +36,16 @@ type Verifier struct {
 	cache   *cache           // nil: none
 
 	self      authn.Authenticator                 // the Verifier, or the Scheme that contains it
-	audiences []string                            // only set for another issuer
+	issuers   []string                            // issuer and Issuers, of which the first can be a template
+	audiences []string                            // only set for another issuer; only the first can be ""
+	rolePaths []rolePath                          // of Roles
 	own       bool                                // the tokens are issued by this application
 	accounts  any                                 // the store that has them; nil: it is not known
 	standing  func(context.Context, *known) error // checks the account and the blocklist, and completes the identity
 
 	invalid      *authn.Error // the response to every rejected token
 	unrecognized error
-	elsewhere    error
+	others       elsewhere
 }
 
 // NewVerifier returns a verifier for tokens with issuer as "iss" and audience in "aud", compared
@@ -58,61 +58,63 @@ type Verifier struct {
 // equals its client has no Subject. [VerifierOptions] can set other claims, and the tokens that
 // have a user's full rights.
 //
+// issuer can have "{tenant}" as one segment of its path, with [VerifierOptions] Tenants and
+// TenantClaim. audience can be "" for issuers that send no "aud", if the options have Clients or
+// require HeaderIs. A token that has an audience is then rejected, because it is for another API.
+//
 // It returns an error if keys is nil, or if an option is invalid.
 func NewVerifier(issuer, audience string, keys jose.KeySource, opts *VerifierOptions) (*Verifier, error) {
 	var o VerifierOptions
 	if opts != nil {
-		o = *opts
+		o = opts.clone()
 	}
-	if o.ScopeClaims == nil {
-		o.ScopeClaims = []string{"scope"}
-	}
-	if o.ClientClaims == nil {
-		o.ClientClaims = []string{"client_id"}
-	}
-	o.FirstParty = o.FirstParty || o.OwnIssuer
-	if err := o.checkForeign(); err != nil {
-		return nil, err
-	}
-	for _, list := range []*[]string{&o.Types, &o.Audiences, &o.ScopeClaims, &o.ClientClaims, &o.FirstPartyClients} {
-		*list = slices.Clone(*list)
-	}
-	v, err := newVerifier(issuer, audience, keys, o)
+	o.defaults()
+	v, err := newForeign(issuer, audience, keys, o)
 	if err != nil {
 		return nil, fmt.Errorf("jwt: NewVerifier: %w", err)
 	}
-	v.checks.NoID = o.NoID || o.IDClaim != "" // read checks another claim
+	return v, nil
+}
+
+func newForeign(issuer, audience string, keys jose.KeySource, o VerifierOptions) (*Verifier, error) {
+	if err := o.checkForeign(issuer, audience); err != nil {
+		return nil, err
+	}
+	v, err := newVerifier(issuer, keys, o)
+	if err != nil {
+		return nil, err
+	}
+	v.issuers = append([]string{issuer}, o.Issuers...)
 	v.audiences = append([]string{audience}, o.Audiences...)
+	for _, text := range o.Roles {
+		p, err := newRolePath(text)
+		if err != nil {
+			return nil, mistake("Roles: %w", err)
+		}
+		v.rolePaths = append(v.rolePaths, p)
+	}
+	v.others = v.newElsewhere()
 	v.self, v.standing = v, v.foreign
 	return v, nil
 }
 
-func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions) (*Verifier, error) {
+func newVerifier(issuer string, keys jose.KeySource, o VerifierOptions) (*Verifier, error) {
 	if keys == nil {
 		return nil, errors.New("keys must be set")
 	}
 	if o.Name == "" {
 		o.Name = "jwt"
 	}
-	if o.Types == nil {
-		o.Types = []string{TypeAccess}
-	}
 	clock := o.Clock
 	if o.Clock == nil {
 		o.Clock = time.Now
-	}
-	if len(o.Types) == 0 {
-		return nil, errors.New("empty Types (at least one, or nil for the default)")
 	}
 	if err := credential.CheckRealm(o.Realm); err != nil {
 		return nil, err
 	}
 	v := &Verifier{
-		issuer: issuer, keys: keys, opts: o, clock: clock,
-		checks: jose.Checks{Issuer: issuer, Audience: audience, Leeway: o.Leeway, Clock: o.Clock},
-	}
-	if err := v.checks.Validate(); err != nil {
-		return nil, err
+		issuer: issuer, issuers: []string{issuer}, keys: keys, opts: o, clock: clock,
+		checks: jose.Checks{Issuer: issuer, Leeway: o.Leeway, Clock: o.Clock},
 	}
 	v.generic = jose.GenerationOf(keys)
 	if v.generic != nil && o.CacheEntries >= 0 && o.CacheBytes >= 0 {
@@ -120,7 +122,6 @@ func newVerifier(issuer, audience string, keys jose.KeySource, o VerifierOptions
 	}
 	v.invalid = notValid("Token is invalid")
 	v.unrecognized = authn.Unrecognized(v.invalid.WithCause(errors.New("malformed token")))
-	v.elsewhere = authn.Unrecognized(v.invalid.WithCause(errors.New("wrong audience")))
 	return v, nil
 }
 
@@ -135,38 +136,49 @@ func notValid(detail string) *authn.Error {
 // Name returns VerifierOptions.Name.
 func (v *Verifier) Name() string { return v.opts.Name }
 
-// Headers returns "Authorization".
-func (v *Verifier) Headers() []string { return []string{"Authorization"} }
-
-// Formats returns the keyword with the issuer and each audience. So [authn.New] panics for two
-// schemes of one chain that would accept the same token, and for two account tables with OwnIssuer
-// that have the same Space.
+// Formats returns the keyword with each issuer and audience. So [authn.New] panics for two schemes
+// of one chain that would accept the same token, and for two account tables with OwnIssuer that
+// have the same Space. See also [Verifier.Conflict].
 func (v *Verifier) Formats() []authn.CredentialFormat {
 	const begins = "e" // base64url of a brace begins with e
 	if v.own {
 		return []authn.CredentialFormat{{Keyword: "Bearer", Format: authn.JWTFormat(v.issuer, ""), Prefix: begins}}
 	}
 	var all []authn.CredentialFormat
-	for _, audience := range v.audiences {
-		all = append(all, authn.CredentialFormat{Keyword: "Bearer", Format: authn.JWTFormat(v.issuer, audience), Prefix: begins})
+	add := func(format string) {
+		all = append(all, authn.CredentialFormat{Keyword: v.keyword(), Format: format, Prefix: begins})
+	}
+	for _, issuer := range v.issuers {
+		for _, audience := range v.audiences {
+			format := authn.JWTFormat(issuer, audience)
+			if audience == "" {
+				format += fmt.Sprintf("clients %q", v.opts.Clients)
+			}
+			add(format)
+		}
 	}
 	if v.opts.OwnIssuer {
-		all = append(all, authn.CredentialFormat{Keyword: "Bearer", Format: "accounts of OwnIssuer " + strconv.Quote(v.opts.Space), Prefix: begins})
+		add("accounts of OwnIssuer " + strconv.Quote(v.opts.Space))
 	}
 	return all
 }
 
 // Challenge returns a Bearer challenge. It includes an error for a rejected token or missing
-// scopes, and the scopes that the route requires (RFC 6750, section 3).
+// scopes, and the scopes that the route requires (RFC 6750, section 3). A token in the header of a
+// proxy has no challenge, because the client cannot send one.
 func (v *Verifier) Challenge(_ *http.Request, err error) string {
+	if v.opts.Header != "" {
+		return ""
+	}
 	return authn.BearerChallenge{Realm: v.opts.Realm, Invalid: v.invalid.Code, StepUp: true}.For(err)
 }
 
-// Authenticate authenticates a request by a JWT with the keyword Bearer. A token of another issuer
-// returns [authn.ErrUnrecognized]. The response to a rejected token is always the same, and the
-// reason is logged. If there is a blocklist or an account to load, it needs one query.
+// Authenticate authenticates a request by a JWT with the keyword Bearer, or in
+// VerifierOptions.Header. A token of another issuer or audience returns [authn.ErrUnrecognized].
+// The response to a rejected token is always the same, and the reason is logged. If there is a
+// blocklist or an account to load, it needs one query.
 func (v *Verifier) Authenticate(r *http.Request) (authn.Identity, error) {
-	text, err := authn.Credentials(r, "Bearer", "token")
+	text, err := v.credentials(r)
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -182,7 +194,12 @@ func (v *Verifier) Presented(r *http.Request) (text string, guessable bool) {
 	if v.cache == nil {
 		return "", false
 	}
-	if text = authn.RawCredentials(r, "Bearer"); text == "" || text[0] != 'e' {
+	if v.opts.Header == "" {
+		text = authn.RawCredentials(r, "Bearer")
+	} else if lines := r.Header[v.opts.Header]; len(lines) == 1 && len(lines[0]) <= authn.MaxCredential {
+		text = lines[0]
+	}
+	if text == "" || text[0] != 'e' {
 		return "", false
 	}
 	return text, false
@@ -216,34 +233,39 @@ func (v *Verifier) access(ctx context.Context, text string) (a *Access, generati
 // verify checks a token without a store. It does not read the keys for a token of another issuer or
 // audience, because it could wait for a key server that is down.
 func (v *Verifier) verify(ctx context.Context, text string) (a *Access, generation uint64, err error) {
-	t, err := jose.Decode(text)
+	decode := jose.Decode
+	if v.opts.Padded {
+		decode = jose.DecodePadded
+	}
+	t, err := decode(text)
 	if err != nil {
 		return nil, 0, v.refuse(err)
 	}
-	if iss, ok := t.Claims.Text("iss"); !ok || iss != v.issuer {
-		return nil, 0, v.unrecognized // only selects the scheme; Check verifies the issuer
-	}
-	checks := v.checks
-	if !v.own {
-		if checks.Audience = v.audienceOf(t.Claims); checks.Audience == "" {
-			return nil, 0, v.elsewhere // another verifier of this issuer may accept it
+	want := jose.Expected{Types: v.opts.Types, Untyped: v.opts.Untyped}
+	if v.own {
+		if iss, ok := t.Claims.Text("iss"); !ok || iss != v.issuer {
+			return nil, 0, v.unrecognized // only selects the scheme; Check verifies the issuer
+		}
+	} else {
+		if err := v.selects(t); err != nil {
+			return nil, 0, err
+		}
+		if len(v.opts.Issuers) > 0 || v.opts.NoIssuer {
+			want.KeyIssuers = []string{v.identityIssuer(t.Claims)}
 		}
 	}
 	if v.cache != nil {
 		generation = v.generic() // read before the keys
 	}
-	check := t.Verify
-	if v.opts.Untyped {
-		check = t.VerifyUntyped
-	}
-	if err := check(ctx, v.keys, v.opts.Types...); err != nil {
+	if err := t.VerifyAs(ctx, v.keys, want); err != nil {
 		return nil, 0, v.refuse(err)
 	}
-	reg, err := checks.Check(t.Claims)
+	if v.own {
+		a, err = v.read(t, v.checks)
+	} else {
+		a, err = v.readForeign(t)
+	}
 	if err != nil {
-		return nil, 0, v.refuse(err)
-	}
-	if a, err = v.read(t, reg); err != nil {
 		return nil, 0, v.refuse(err)
 	}
 	return a, generation, nil
@@ -256,33 +278,3 @@ func (v *Verifier) refuse(err error) error {
 	}
 	return err
 }
-
-// foreign checks the token of another issuer and completes its identity.
-func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
-	if v.opts.Blocklist != nil {
-		subject := "" // epochs belong to subjects of this application, not to those of another issuer
-		if v.opts.OwnIssuer {
-			subject = k.access.Subject
-		}
-		st, err := v.opts.Blocklist.TokenStatusOf(ctx, subject, k.access.keys)
-		if err != nil {
-			return err
-		}
-		if k.access.Version < st.Epoch { // a blocklist without the accounts has no epochs
-			return v.invalid.WithCause(credential.ErrEpoch)
-		}
-		if st.Blocked {
-			return v.invalid.WithCause(errBlocked)
-		}
-	}
-	k.identity.Roles = k.own.Roles
-	switch {
-	case v.opts.User != nil:
-		k.identity.User, err = audit.Call("jwt.VerifierOptions.User", func() (authn.User, error) { return v.opts.User(ctx, k.access.clone()) })
-	case v.opts.Blocklist == nil:
-		k.lease = always{}
-	}
-	return err
-}
-
-var errBlocked = errors.New("blocked: logged out or reused")

@@ -68,7 +68,7 @@ func TestVerifier(t *testing.T) {
 	if got := statusOf(v, foreign(t, ring, nil)); got != 401 {
 		t.Errorf("blocked: %d", got)
 	}
-	roles, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Clock: w.clock.Now, Roles: "roles", CacheEntries: -1, FirstParty: true})
+	roles, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{Clock: w.clock.Now, Roles: []string{"roles"}, CacheEntries: -1, FirstParty: true})
 	schemetest.Must(t, err)
 	if id, err := roles.Authenticate(bearer(foreign(t, ring, map[string]any{"client_id": nil, "scope": nil}))); err != nil || fmt.Sprint(id.Roles) != "[admin]" || id.Scopes != nil {
 		t.Errorf("%+v, %v", id, err)

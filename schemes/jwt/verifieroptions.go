@@ -5,17 +5,55 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// VerifierOptions configure a [Verifier]. nil means the defaults.
+// LeewayOff, as VerifierOptions.Leeway, accepts no difference between clocks.
+const LeewayOff time.Duration = -1
+
+// DefaultLeeway is the default of VerifierOptions.Leeway.
+const DefaultLeeway = 30 * time.Second
+
+// VerifierOptions configure a [Verifier]. nil means the defaults, which are strict. Package
+// schemes/jwt/issuers has the options for many issuers.
 type VerifierOptions struct {
 	// Name is Identity.Scheme. "" means "jwt".
 	Name string
 	// Realm is the realm in the challenge. "" means none.
 	Realm string
-	// Leeway is the accepted difference between clocks, at most 5 minutes. 0 means none.
+	// Algorithms are the accepted algorithms. nil means those of the keys. HMAC algorithms are an
+	// error, because published keys are not secret.
+	Algorithms []jose.Algorithm
+	// Issuers are accepted as "iss" in addition to the issuer of [NewVerifier], with the same keys.
+	// They are different issuers of accounts unless SameIssuer is set.
+	Issuers []string
+	// SameIssuer is Identity.Issuer for all tokens. It must be the issuer of NewVerifier or one of
+	// Issuers. Use it if one issuer has several spellings, such as "accounts.google.com" with and
+	// without "https://". "" means the token's own "iss".
+	SameIssuer string
+	// Tenants reports whether the tenant of a token is accepted. It requires an issuer with
+	// "{tenant}" as one segment of the path, and TenantClaim. The segment of "iss" must pass
+	// Tenants, and the claim must equal it. Identity.Issuer is the token's own "iss", so equal
+	// subjects of two tenants are two accounts. Use [TenantList]. A function that accepts any tenant
+	// opens the API to every customer of the issuer.
+	//
+	// It is called for each request after the signature was verified, so identities are not kept.
+	// An error is answered with 503.
+	Tenants func(ctx context.Context, tenant string) (bool, error)
+	// TenantClaim is the claim with the tenant, such as "tid" of Entra ID.
+	TenantClaim string
+	// NoIssuer accepts tokens without "iss". If it is present, it must match. Identity.Issuer is
+	// the issuer of NewVerifier. A chain can have one such verifier for each header.
+	NoIssuer bool
+	// Leeway is the accepted difference between clocks, at most 5 minutes. Tokens live that much
+	// longer. 0 means [DefaultLeeway], and none with OwnIssuer. [LeewayOff] means none.
 	Leeway time.Duration
+	// MaxLifetime is the largest difference of "exp" and "iat" of an accepted token, which then
+	// requires "iat". Nothing revokes a signed token early unless a Blocklist has it. 0 means any
+	// lifetime.
+	MaxLifetime time.Duration
 	// Types are the accepted "typ" values. nil means only [TypeAccess]. If an issuer sends "JWT",
 	// the type does not distinguish its access tokens from its ID tokens.
 	Types []string
@@ -29,16 +67,39 @@ type VerifierOptions struct {
 	// no "jti". The Blocklist can then revoke such a token only by "sid" or by its subject.
 	NoID bool
 	// Audiences are accepted in addition to the audience of [NewVerifier]. Each of them opens this
-	// API to everyone who can get tokens for it.
+	// API to everyone who can get tokens for it. It cannot be combined with the audience "".
 	Audiences []string
 	// ScopeClaims are the claims with scopes, as a string or as a list. The first one that a token
 	// has is used. nil means "scope"; Okta and Entra ID use "scp". A token with none of them has no
 	// scopes. Do not set a claim that lists the rights of the user, such as Auth0's "permissions".
 	// It would give every client the user's rights.
 	ScopeClaims []string
+	// MachineScopeClaims are used instead of ScopeClaims for the tokens of machines. nil means
+	// ScopeClaims. Entra ID puts the permissions of an application into "roles".
+	MachineScopeClaims []string
 	// ClientClaims are the claims that can contain the client. If a token has several of them, they
 	// must be equal. nil means "client_id". Others are "azp", "cid" and "appid".
 	ClientClaims []string
+	// NotClients are claims among client_id, azp, cid and appid that do not contain a client at this
+	// issuer. FirstParty and FirstPartyClients then ignore them. The "azp" of Google IAP names the
+	// backend, for example. A client that uses the claim would have its user's full rights.
+	NotClients []string
+	// Clients are the accepted clients. A token of another client, or without one, is rejected. nil
+	// accepts every client. It can take the place of an audience if the issuer sends none.
+	Clients []string
+	// SubjectClaim is the claim with the subject. "" means "sub". Okta puts the changeable login
+	// name into "sub" and the ID into "uid". A later change of SubjectClaim changes the subject of
+	// every user.
+	SubjectClaim string
+	// NoSubject accepts tokens without a subject if they have a client. An empty subject counts as
+	// none.
+	NoSubject bool
+	// Require are conditions that every token must meet.
+	Require []Rule
+	// Machine are conditions of which one makes a token the token of a machine: it has a Client and
+	// no Subject. Without them, a machine is recognized only if its subject equals its client or is
+	// missing. A token that meets a rule and has no client is rejected.
+	Machine []Rule
 	// FirstParty means that this issuer has no clients between its users and this API. A token with
 	// neither a client nor scopes then has the user's full rights, with the roles of Roles. A token
 	// with client_id, azp, cid, appid, act, may_act, scope, scp, scopes or authorization_details is
@@ -56,8 +117,8 @@ type VerifierOptions struct {
 	//
 	// Do not list third-party clients, because they would have all rights of their users. A token
 	// that a machine obtained for itself is never first-party. The verifier recognizes it because
-	// its subject equals its client. Therefore do not list clients whose service accounts have
-	// another subject, as in Keycloak, Entra ID and Auth0.
+	// its subject equals its client, or by a rule of Machine. Keycloak, Entra ID and Auth0 require
+	// such a rule, because the subject of their service accounts differs from the client.
 	FirstPartyClients []string
 	// IgnoreFirstPartyScopes ignores the scopes of FirstPartyClients. Use it for issuers that put
 	// scopes such as "openid profile" into each token.
@@ -73,10 +134,31 @@ type VerifierOptions struct {
 	// "token_use". Use it for issuers that have no other signed tokens, and use an audience that
 	// belongs only to this API.
 	AllowIDTokens bool
-	// Roles is the claim with the roles of the identity, a list of strings. "" means no roles,
+	// Roles are the places of the roles of the identity: claims, or JSON Pointers such as
+	// "/realm_access/roles". The value is a list of strings or one string, which is never split. With
+	// "/*" at the end of a pointer, the names of the object are the roles. nil means no roles,
 	// because the roles of another issuer are not roles of this application. Scope-limited tokens
 	// have no roles.
-	Roles string
+	//
+	// Do not read roles from what users can edit themselves, such as "user_metadata" of Supabase.
+	Roles []string
+	// RoleMap renames roles. Those that it does not contain are dropped. nil keeps all roles with
+	// their names, so "admin" of the issuer is an administrator here.
+	RoleMap map[string]string
+	// Header is the header in which a proxy sends the token without a keyword, such as
+	// "Cf-Access-Jwt-Assertion". "" means "Authorization" with the keyword Bearer. Anyone can send
+	// the header, so only the token counts; never trust other headers of the proxy. The proxy must
+	// remove the header from the requests of its clients.
+	//
+	// Browsers reach the proxy with a cookie, also for requests that another site caused. Therefore
+	// the verifier is [authn.Ambient] and checks the origin of unsafe requests.
+	Header string
+	// Site is the site whose pages may send unsafe requests, if Header is set. nil means
+	// csrf.SameOrigin, which accepts any host.
+	Site *csrf.Site
+	// Padded accepts base64url with padding, which AWS load balancers send. It requires Header. A
+	// token then has several spellings, so do not identify it by its text.
+	Padded bool
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
 	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a
 	// token immediately after a logout, a revocation, a new password or "log out everywhere", and

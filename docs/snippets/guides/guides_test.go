@@ -331,6 +331,10 @@ func TestTokens(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	auth0, entra := must(newAuth0()), must(newEntraTenants(jwt.TenantList()))
+	if err := authn.Check(authn.Chain{auth0, entra, must(newPartner(signing))}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestMasterKey(t *testing.T) {

@@ -3,6 +3,7 @@ package guides
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/login"
@@ -11,6 +12,7 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
+	"github.com/vestibule-auth/vestibule/schemes/jwt/issuers"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/schemes/token"
@@ -99,6 +101,49 @@ func newVerifier(issuer, audience, jwksURL string) (*jwt.Verifier, error) {
 
 // #endregion verifier
 
+// #region preset
+
+// newAuth0 accepts access tokens of Auth0 for this API.
+func newAuth0() (*jwt.Verifier, error) {
+	p := issuers.Auth0("acme.eu.auth0.com", "https://api.acme.example")
+	p.Options.FirstPartyClients = []string{"my-spa"} // your own client, with its users' full rights
+	p.Options.IgnoreFirstPartyScopes = true          // its scopes are "openid profile"
+	p.Options.Roles = []string{"https://acme.example/roles"}
+	p.Options.RoleMap = map[string]string{"editor": "editor"} // drop all other roles
+	return p.Verifier(nil)                                    // fetches the keys from Auth0
+}
+
+// #endregion preset
+
+// #region tenants
+
+// newEntraTenants accepts access tokens of the tenants of Entra ID that are customers.
+func newEntraTenants(customer func(ctx context.Context, tenant string) (bool, error)) (*jwt.Verifier, error) {
+	p := issuers.EntraIDTenants("33333333-0000-4000-8000-000000000003") // the API's client ID
+	p.Options.Tenants = customer
+	return p.Verifier(nil)
+}
+
+// #endregion tenants
+
+// #region rules
+
+// newPartner accepts access tokens of an issuer that has no preset.
+func newPartner(published jose.KeySource) (*jwt.Verifier, error) {
+	return jwt.NewVerifier("https://id.partner.example", "https://api.acme.example", published, &jwt.VerifierOptions{
+		Algorithms:   []jose.Algorithm{jose.RS256},
+		Types:        []string{"JWT"},
+		ClientClaims: []string{"azp"},
+		MaxLifetime:  time.Hour,
+		Require:      []jwt.Rule{jwt.Is("token_use", "access"), jwt.Lacks("nonce")},
+		Machine:      []jwt.Rule{jwt.Is("gty", "client-credentials")},
+		Roles:        []string{"/realm/roles"}, // a JSON Pointer
+		RoleMap:      map[string]string{"employee": "staff"},
+	})
+}
+
+// #endregion rules
+
 // #region own
 
 // newServiceVerifier accepts the tokens of another service of ours with the same accounts.
@@ -110,7 +155,7 @@ func newServiceVerifier(issuer, audience, jwksURL string) (*jwt.Verifier, error)
 		return nil, err
 	}
 	return jwt.NewVerifier(issuer, audience, published, &jwt.VerifierOptions{
-		Name: "app", OwnIssuer: true, Roles: "roles",
+		Name: "app", OwnIssuer: true, Roles: []string{"roles"},
 	})
 }
 
