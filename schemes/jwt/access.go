@@ -31,6 +31,9 @@ type Access struct {
 	Issued   time.Time
 	Expires  time.Time
 	AuthTime time.Time
+	// ACR and AMR are the claims "acr" and "amr" about the login, if the verifier uses them.
+	ACR string
+	AMR []string
 	// RefreshUntil is the claim "refresh_exp" of a sliding token.
 	RefreshUntil time.Time
 	// Type is the header "typ" in lower case.
@@ -80,6 +83,11 @@ func (v *Verifier) common(t *jose.Token, a *Access) (err error) {
 	if a.AuthTime, err = optionalTime(c, "auth_time"); err != nil {
 		return err
 	}
+	if v.own || v.opts.OwnIssuer || v.opts.LoginClaims {
+		if err := loginClaims(c, a); err != nil {
+			return err
+		}
+	}
 	if a.RefreshUntil, err = optionalTime(c, "refresh_exp"); err != nil {
 		return err
 	}
@@ -93,10 +101,23 @@ func (v *Verifier) common(t *jose.Token, a *Access) (err error) {
 	return nil
 }
 
+// loginClaims sets how the user logged in.
+func loginClaims(c jose.Claims, a *Access) (err error) {
+	if a.ACR, err = optionalText(c, "acr"); err != nil {
+		return err
+	}
+	if _, ok := c.Get("amr"); ok {
+		if err := c.Decode("amr", &a.AMR); err != nil {
+			return claimError("amr", errors.New("not a list of strings"))
+		}
+	}
+	return nil
+}
+
 // finish sets the keys of the blocklist. ours means that families belong to the store and not to
 // an issuer.
 func (a *Access) finish(issuer, subject string, ours bool) {
-	a.Roles, a.Audience = slices.Clip(a.Roles), slices.Clip(a.Audience) // so that append makes a copy
+	a.Roles, a.Audience, a.AMR = slices.Clip(a.Roles), slices.Clip(a.Audience), slices.Clip(a.AMR) // so that append makes a copy
 	sidIssuer := issuer
 	if ours {
 		sidIssuer = ""
@@ -112,7 +133,7 @@ func (a *Access) finish(issuer, subject string, ours bool) {
 // clone returns a copy that shares no list with a. Claims cannot be modified.
 func (a *Access) clone() *Access {
 	c := *a
-	c.Audience, c.Scopes, c.Roles = slices.Clone(a.Audience), slices.Clone(a.Scopes), slices.Clone(a.Roles)
+	c.Audience, c.Scopes, c.Roles, c.AMR = slices.Clone(a.Audience), slices.Clone(a.Scopes), slices.Clone(a.Roles), slices.Clone(a.AMR)
 	return &c
 }
 

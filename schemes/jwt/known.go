@@ -30,8 +30,9 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 	}
 	k.identity = authn.Identity{
 		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: k.own.Scopes,
-		Credential: k.own, AuthTime: a.AuthTime, Expires: a.Expires,
+		Credential: k.own, Expires: a.Expires,
 	}
+	v.login(&k.identity, k.own)
 	k.identity.SetStore(v.accounts)
 	if !v.own && !v.opts.OwnIssuer {
 		k.identity.Issuer = a.Issuer
@@ -51,6 +52,18 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 		return nil
 	}
 	return k.identity.Kept(v.self, keep), nil
+}
+
+// login sets how and when the user of a token logged in, as far as this application believes the issuer.
+func (v *Verifier) login(id *authn.Identity, a *Access) {
+	if v.own || v.opts.OwnIssuer {
+		id.AuthTime, id.ACR, id.AMR = a.AuthTime, a.ACR, a.AMR
+		return
+	}
+	if v.opts.LoginClaims {
+		id.AuthTime, id.AMR = a.AuthTime, a.AMR
+		id.ACR = v.opts.ACR[a.ACR]
+	}
 }
 
 // always is the lease of a token that needs no store.

@@ -20,7 +20,7 @@ func (o *VerifierOptions) clone() VerifierOptions {
 		*l.list = slices.Clone(*l.list)
 	}
 	c.Algorithms, c.Require, c.Machine = slices.Clone(c.Algorithms), slices.Clone(c.Require), slices.Clone(c.Machine)
-	c.RoleMap = maps.Clone(c.RoleMap)
+	c.RoleMap, c.ACR = maps.Clone(c.RoleMap), maps.Clone(c.ACR)
 	return c
 }
 
@@ -100,6 +100,8 @@ func (o *VerifierOptions) checkForeign(issuer, audience string) error {
 		return mistake("IgnoreFirstPartyScopes requires FirstPartyClients")
 	case o.RoleMap != nil && len(o.Roles) == 0:
 		return mistake("RoleMap requires Roles")
+	case o.ACR != nil && (!o.LoginClaims || o.OwnIssuer):
+		return mistake("ACR requires LoginClaims, and cannot be combined with OwnIssuer")
 	}
 	return o.checkHeader()
 }

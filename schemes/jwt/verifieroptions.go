@@ -159,6 +159,14 @@ type VerifierOptions struct {
 	// Padded accepts base64url with padding, which AWS load balancers send. It requires Header. A
 	// token then has several spellings, so do not identify it by its text.
 	Padded bool
+	// LoginClaims uses the claims auth_time and amr of another issuer, and acr as ACR says. Without it,
+	// Identity.AuthTime, ACR and AMR are empty, so that authz.Fresh, authz.ACR and authz.Factors reject
+	// its users: what another issuer calls a second factor may not be one here. OwnIssuer implies it, with
+	// the classes as they are.
+	LoginClaims bool
+	// ACR maps authentication context classes of another issuer to those of this application, for
+	// LoginClaims. Classes that it does not contain are dropped.
+	ACR map[string]string
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
 	// are rejected. With OwnIssuer, use the database of the issuer: the verifier then rejects a
 	// token immediately after a logout, a revocation, a new password or "log out everywhere", and

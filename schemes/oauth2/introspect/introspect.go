@@ -106,6 +106,9 @@ type Options struct {
 	// InsecureHTTP accepts an http introspection endpoint on any host. Set it only in development:
 	// the client's secret and the tokens are sent unencrypted.
 	InsecureHTTP bool
+	// LoginClaims uses auth_time of the response for Identity.AuthTime. Without it, authz.Fresh rejects
+	// all users of the issuer.
+	LoginClaims bool
 	// User returns the application's account for a token. It is called at each request. Nil means
 	// that Identity.User is not set. If it returns an *authn.Error, the request is rejected with
 	// it; any other error is a server error.
@@ -262,7 +265,10 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 	}
 	id := authn.Identity{
 		Subject: t.Subject, Client: t.Client, Issuer: i.issuer, Scheme: i.opts.Name, Scopes: t.Scopes,
-		Credential: t, AuthTime: t.AuthTime, Expires: t.Expires,
+		Credential: t, Expires: t.Expires,
+	}
+	if i.opts.LoginClaims {
+		id.AuthTime = t.AuthTime
 	}
 	if i.opts.User != nil {
 		if id.User, err = audit.Call("introspect.Options.User", func() (authn.User, error) { return i.opts.User(r.Context(), t) }); err != nil {
