@@ -207,7 +207,7 @@ func TestSharedAndSigningKeys(t *testing.T) {
 	w.add("alice")
 	c := s.logIn("alice")[3]
 	foreign := func(blocklist storage.Blocklist, user func(context.Context, *jwt.Access) (authn.User, error)) http.Handler {
-		v, err := jwt.NewVerifier("https://auth.example", "https://api.example", ring, &jwt.VerifierOptions{Clock: w.clock.now, Blocklist: blocklist, User: user})
+		v, err := jwt.NewVerifier("https://auth.example", "https://api.example", ring, &jwt.VerifierOptions{Clock: w.clock.now, Leeway: jwt.LeewayOff, Blocklist: blocklist, User: user})
 		w.must(err)
 		return authn.New(v, nil).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { s.read(r) }))
 	}
