@@ -127,7 +127,6 @@ func requiredSessions(t *testing.T, db logged, broken func(bool)) {
 		t.Fatalf("cookies: %v", browser)
 	}
 
-	first := browser.only("remember")
 	broken(true)
 	if err := visit(browser.only("remember")); !isFault(err) {
 		t.Errorf("a remembered login without its event: %v", err)
@@ -138,7 +137,7 @@ func requiredSessions(t *testing.T, db logged, broken func(bool)) {
 	stored("remembered", "session.created remembered")
 
 	pages = withGrace(-1)
-	first = remember.only("remember")
+	first := remember.only("remember")
 	schemetest.Must(t, visit(first.only("")))
 	stored("remembered without grace", "session.created remembered")
 	broken(true)

@@ -66,7 +66,7 @@ func TestResourcesOfEarlierVersions(t *testing.T) {
 			if kind == "sqlite" {
 				bus = nil
 			} else {
-				for _, f := range []string{"row()", "gone()", "account()", "number()", "tell(TEXT)", "block(TEXT, TEXT)", "changed(TEXT, TEXT)"} {
+				for _, f := range []string{"row()", "gone()", "account()", "number()", "tell(TEXT)", "block(TEXT, TEXT)", "changed(TEXT, TEXT)", "client()"} {
 					bus = append(bus, "DROP FUNCTION vestibule_bus_"+f+" CASCADE") // and the triggers
 				}
 			}
