@@ -76,8 +76,6 @@ func (m Moving) create(ctx context.Context, subject string, insert func(context.
 
 // #endregion store
 
-// #region storemethods
-
 // CreateSession implements storage.Sessions.
 func (m Moving) CreateSession(ctx context.Context, v storage.Session, replaces storage.Digest) error {
 	return m.create(ctx, v.Subject, func(ctx context.Context) error { return m.Store.CreateSession(ctx, v, replaces) })
@@ -146,5 +144,3 @@ func (m Moving) DeleteAllCredentialsOf(ctx context.Context, subject string) (n i
 	})
 	return n, err
 }
-
-// #endregion storemethods
