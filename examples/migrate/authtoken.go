@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/keys"
@@ -14,8 +16,12 @@ import (
 // #region authtoken
 
 // ImportTokens copies the tokens of rest_framework.authtoken, as digests. It can run again. A
-// subject that has a token already keeps it, and a token that was revoked here stays revoked.
+// subject that has a token already keeps it, and a token that was revoked here stays revoked. First
+// it revokes imported tokens that Django has deleted since.
 func ImportTokens(ctx context.Context, db *gormstore.Store, ring *keys.Ring) (imported int, err error) {
+	if err := revokeDeleted(ctx, db); err != nil {
+		return 0, err
+	}
 	var rows []row
 	q := db.DB(ctx).Raw("SELECT t.key, t.user_id FROM authtoken_token t WHERE NOT EXISTS (SELECT 1 FROM vestibule_static_tokens v WHERE v.subject = CAST(t.user_id AS TEXT))")
 	if err := q.Scan(&rows).Error; err != nil {
@@ -41,7 +47,7 @@ var errSkipped = errors.New("migrate: token is revoked")
 // written in the same transaction.
 func importToken(ctx context.Context, db *gormstore.Store, keyID string, r row) error {
 	now, digest := time.Now(), storage.DigestOf(r.Key)
-	note := storage.BlockKeyOf("authtoken import", "django", string(digest[:]))
+	note := noteOf(digest)
 	if used, err := db.Used(ctx, note); err != nil || used {
 		return errors.Join(err, errSkipped)
 	}
@@ -68,6 +74,44 @@ func importToken(ctx context.Context, db *gormstore.Store, keyID string, r row) 
 		}
 		return db.PutStaticToken(ctx, t, storage.Digest{})
 	})
+}
+
+// noteOf returns the key of the note that a token was imported.
+func noteOf(d storage.Digest) storage.BlockKey {
+	return storage.BlockKeyOf("authtoken import", "django", string(d[:]))
+}
+
+// revokeDeleted deletes each token that was imported and that Django no longer has, for example
+// because the user logged out there. Tokens that were issued here have no note, and stay.
+func revokeDeleted(ctx context.Context, db *gormstore.Store) error {
+	for after := ""; ; {
+		list, err := db.ListStaticTokens(ctx, after, 1000)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, t := range list {
+			after = t.Subject
+			if used, err := db.Used(ctx, noteOf(t.Digest)); err != nil {
+				return err
+			} else if !used {
+				continue
+			}
+			id, err := strconv.ParseInt(t.Subject, 10, 64)
+			if err != nil {
+				return err
+			}
+			var have []string
+			if err := db.DB(ctx).Raw("SELECT key FROM authtoken_token WHERE user_id = ?", id).Scan(&have).Error; err != nil {
+				return err
+			}
+			if slices.ContainsFunc(have, func(key string) bool { return storage.DigestOf(key) == t.Digest }) {
+				continue
+			}
+			if err := db.DeleteStaticToken(ctx, t.Digest); err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+		}
+	}
 }
 
 // Tokens is the store for token.New. A token that is revoked here, such as by a logout, is deleted

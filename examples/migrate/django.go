@@ -62,12 +62,15 @@ func Open(url string) (db *gormstore.Store, err error) {
 	return db, err
 }
 
-const endToken = "DELETE FROM authtoken_token WHERE user_id = ?"
+const (
+	endToken = "DELETE FROM authtoken_token WHERE user_id = ?"
+	endKnox  = "DELETE FROM knox_authtoken WHERE user_id = ?"
+)
 
 // endings revoke what Django issued to an account. Remove those of apps that you do not use.
 var endings = []string{
 	endToken,
-	"DELETE FROM knox_authtoken WHERE user_id = ?",
+	endKnox,
 	`INSERT INTO token_blacklist_blacklistedtoken (blacklisted_at, token_id) SELECT CURRENT_TIMESTAMP, id
 		FROM token_blacklist_outstandingtoken WHERE user_id = ? ON CONFLICT DO NOTHING`,
 	"UPDATE oauth2_provider_accesstoken SET expires = CURRENT_TIMESTAMP WHERE user_id = ? AND expires > CURRENT_TIMESTAMP",

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -79,3 +80,22 @@ func (k Knox) Authenticate(r *http.Request) (authn.Identity, error) {
 	// #endregion knox
 	return authn.Identity{}, rejected
 }
+
+// #region devices
+
+// Devices is the store for knox.New. If all device tokens of an account are revoked, or all but one
+// (LogoutAll, LogoutOthers, RevokeAll), it also deletes the account's tokens of Django.
+type Devices struct{ *gormstore.Store }
+
+// DeleteCredentialsOf implements storage.CredentialList.
+func (s Devices) DeleteCredentialsOf(ctx context.Context, purpose, subject, keep string) (n int, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) (err error) {
+		if n, err = s.Store.DeleteCredentialsOf(ctx, purpose, subject, keep); err != nil {
+			return err
+		}
+		return endInDjango(ctx, s.Store, subject, endKnox)
+	})
+	return n, err
+}
+
+// #endregion devices

@@ -2,9 +2,12 @@ package migrate
 
 import (
 	"context"
+	"crypto/md5"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -15,9 +18,47 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
 )
 
+// #region old
+
+// SimpleJWT has the settings SIMPLE_JWT of the old server.
+type SimpleJWT struct {
+	Keys             jose.KeySource // SIGNING_KEY, or VERIFYING_KEY
+	Issuer, Audience string         // ISSUER and AUDIENCE; "" if they are not set
+	// InsecureAnyPassword accepts tokens that do not say for which password they were issued. Set
+	// it if CHECK_REVOKE_TOKEN is off: then a new password in Django revokes no token.
+	InsecureAnyPassword bool
+}
+
+// ours reports whether Django issued a token with these claims for this API. The same key may sign
+// tokens for others, so a claim that is not expected is not ignored.
+func (o SimpleJWT) ours(c jose.Claims) bool {
+	r, err := c.Registered()
+	switch {
+	case err != nil, r.Issuer != o.Issuer:
+		return false
+	case o.Audience == "":
+		return len(r.Audience) == 0
+	}
+	return slices.Contains(r.Audience, o.Audience)
+}
+
+// current reports whether the password is the one for which the token was issued. With
+// CHECK_REVOKE_TOKEN, the claim is a digest of the stored hash.
+func (o SimpleJWT) current(c jose.Claims, stored storage.PasswordHash) bool {
+	const claim = "hash_password" // REVOKE_TOKEN_CLAIM
+	if _, there := c.Get(claim); !there {
+		return o.InsecureAnyPassword
+	}
+	have, _ := c.Text(claim)
+	want := fmt.Sprintf("%X", md5.Sum([]byte(stored)))
+	return subtle.ConstantTimeCompare([]byte(have), []byte(want)) == 1
+}
+
+// #endregion old
+
 // Exchange answers a refresh token of djangorestframework-simplejwt with a pair of Vestibule, once.
 // Mount it until the last of Django's refresh tokens has expired.
-func Exchange(db *gormstore.Store, old jose.KeySource, tokens *jwt.Scheme) http.Handler {
+func Exchange(db *gormstore.Store, old SimpleJWT, tokens *jwt.Scheme) http.Handler {
 	rejected := &authn.Error{Status: http.StatusUnauthorized, Code: "token_not_valid", Detail: "Token is invalid"}
 	return login.Endpoints{Challenge: tokens.Challenge}.JSON(http.MethodPost, func(w http.ResponseWriter, r *http.Request) (any, error) {
 		v, err := login.Read(w, r, login.Field{Name: "refresh", MaxBytes: 16 << 10})
@@ -25,7 +66,7 @@ func Exchange(db *gormstore.Store, old jose.KeySource, tokens *jwt.Scheme) http.
 			return nil, err
 		}
 		// #region simplejwt
-		t, err := jose.Verify(r.Context(), v[0], old, "JWT")
+		t, err := jose.Verify(r.Context(), v[0], old.Keys, "JWT")
 		if errors.Is(err, jose.ErrInvalid) {
 			return nil, rejected
 		} else if err != nil {
@@ -35,7 +76,7 @@ func Exchange(db *gormstore.Store, old jose.KeySource, tokens *jwt.Scheme) http.
 		id, _ := t.Claims.Text("jti")
 		expires, err := t.Claims.Time("exp")
 		subject := userID(t.Claims)
-		if now := time.Now(); err != nil || kind != "refresh" || id == "" || subject == "" || !now.Before(expires) {
+		if now := time.Now(); err != nil || kind != "refresh" || id == "" || subject == "" || !now.Before(expires) || !old.ours(t.Claims) {
 			return nil, rejected
 		}
 		var listed int64 // as simplejwt's BLACKLIST_AFTER_ROTATION and logout do
@@ -46,13 +87,19 @@ func Exchange(db *gormstore.Store, old jose.KeySource, tokens *jwt.Scheme) http.
 		if listed > 0 {
 			return nil, rejected
 		}
+		user, err := db.UserByID(r.Context(), subject)
+		if errors.Is(err, storage.ErrNotFound) || err == nil && !old.current(t.Claims, user.Password) {
+			return nil, rejected
+		} else if err != nil {
+			return nil, err
+		}
 		var pair jwt.Pair
 		err = db.InTx(r.Context(), func(ctx context.Context) error { // a fault leaves the old token usable
 			err := db.ConsumeJTI(ctx, storage.BlockKeyOf("simplejwt refresh", "django", id), time.Now(), expires)
 			if err == nil {
 				// Epoch 0: Vestibule never revoked the account's credentials. A later epoch must not
 				// be used, because nothing shows that this token is newer than the revocation.
-				pair, err = tokens.Issue(ctx, subject, 0, nil)
+				pair, err = tokens.Issue(ctx, user.ID, 0, nil)
 			}
 			return err
 		})

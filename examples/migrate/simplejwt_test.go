@@ -26,6 +26,7 @@ type exchanging struct {
 	old    *jose.KeySet
 	api    http.Handler
 	faulty *faulty
+	tokens *jwt.Scheme
 }
 
 // faulty is a store that can fail when a login is stored.
@@ -67,7 +68,7 @@ func exchangeOf(t *testing.T, db *gormstore.Store, s secrets) exchanging {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exchanging{Exchange(db, old, tokens), old, whoami(authn.Chain{tokens}), f}
+	return exchanging{Exchange(db, SimpleJWT{Keys: old, InsecureAnyPassword: true}, tokens), old, whoami(authn.Chain{tokens}), f, tokens}
 }
 
 // refresh returns a refresh token of Django for the account 1.

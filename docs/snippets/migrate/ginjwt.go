@@ -3,11 +3,11 @@
 package migrate
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
@@ -17,22 +17,16 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Accounts are the accounts of both programs.
-type Accounts interface {
-	UserByID(ctx context.Context, id string) (storage.User, error)
-	UserByName(ctx context.Context, name string) (storage.User, error)
-	storage.Permissions
-}
-
 // #region ginjwt
 
 // GinJWT accepts the tokens that gin-jwt signed. Put it into the chain after the other schemes for
 // Bearer.
 type GinJWT struct {
-	Keys  jose.KeySource // the Key of the old middleware
-	Claim string         // its IdentityKey, if the claim holds the name of the account
-	Until time.Time      // from then on, no token is accepted
-	DB    Accounts
+	Keys             jose.KeySource // the Key of the old middleware
+	Claim            string         // its IdentityKey, if the claim holds the name of the account
+	Issuer, Audience string         // the claims iss and aud, if PayloadFunc adds them
+	Until            time.Time      // from then on, no token is accepted
+	DB               Moving
 }
 
 // Name is the scheme of its identities.
@@ -50,7 +44,7 @@ func (GinJWT) Formats() []authn.CredentialFormat {
 func (GinJWT) Challenge(_ *http.Request, err error) string { return authn.BearerChallenge{}.For(err) }
 
 // Authenticate verifies the signature and the expiry as gin-jwt does. It also reads the account, so
-// a disabled one is rejected.
+// a disabled one is rejected, and rejects tokens that another program signed with the same key.
 func (g GinJWT) Authenticate(r *http.Request) (authn.Identity, error) {
 	text, err := authn.Credentials(r, "Bearer", "token")
 	if err != nil {
@@ -62,6 +56,10 @@ func (g GinJWT) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, rejected.WithCause(err)
 	} else if err != nil {
 		return authn.Identity{}, err // 503
+	}
+	issued, err := t.Claims.Time("orig_iat") // in every token of gin-jwt
+	if err != nil || !g.ours(t.Claims) {
+		return authn.Identity{}, rejected
 	}
 	expires, err := t.Claims.Time("exp")
 	name, _ := t.Claims.Text(g.Claim)
@@ -77,10 +75,29 @@ func (g GinJWT) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	case !user.Active, user.Epoch != 0: // disabled, or revoked: the token may be older than that
 		return authn.Identity{}, rejected
+	case user.Name != name, user.Created.IsZero(), user.Created.Unix() > issued.Unix():
+		return authn.Identity{}, rejected // an account that had the name before may have got the token
+	}
+	if revoked, err := g.DB.Revoked(r.Context(), user.ID); err != nil {
+		return authn.Identity{}, err
+	} else if revoked {
+		return authn.Identity{}, rejected
 	}
 	return authn.Identity{
 		Subject: user.ID, Scheme: g.Name(), Roles: user.Roles, User: user.WithPermissions(g.DB), Expires: expires,
 	}, nil
+}
+
+// ours reports whether the token is for this program. A claim that is not expected is not ignored.
+func (g GinJWT) ours(c jose.Claims) bool {
+	r, err := c.Registered()
+	switch {
+	case err != nil, r.Issuer != g.Issuer:
+		return false
+	case g.Audience == "":
+		return len(r.Audience) == 0
+	}
+	return slices.Contains(r.Audience, g.Audience)
 }
 
 // #endregion ginjwt
@@ -94,7 +111,7 @@ func mountRefresh(mux *authz.Mux, path string, devices *knox.Scheme) {
 		id := authn.FromContext(r.Context())
 		text, expires := authn.RawCredentials(r, "Bearer"), id.Expires
 		if id.Scheme == "ginjwt" {
-			issued, record, err := devices.Issue(r.Context(), id.Subject, 0, knox.Token{Name: "moved"})
+			issued, record, err := devices.Issue(moved(r.Context()), id.Subject, 0, knox.Token{Name: "moved"})
 			if errors.Is(err, storage.ErrStale) { // revoked or disabled at this moment
 				err = authn.AuthenticationFailed("Invalid token.")
 			}
@@ -117,17 +134,24 @@ func mountRefresh(mux *authz.Mux, path string, devices *knox.Scheme) {
 
 // #region ginchain
 
-// newChain accepts device tokens, and until the date the tokens that gin-jwt signed with secret.
-func newChain(devices *knox.Scheme, db Accounts, secret []byte, until time.Time) (authn.Chain, error) {
+// newChain returns the scheme of the device tokens, and a chain that accepts them. Until the date,
+// the chain also accepts the tokens that gin-jwt signed with secret, unless the scheme has revoked a
+// token of the account.
+func newChain(db Store, secret []byte, until time.Time) (*knox.Scheme, authn.Chain, error) {
 	key, err := jose.NewSecret("gin-jwt", jose.HS256, secret)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	old, err := jose.NewKeySet(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return authn.Chain{devices, GinJWT{Keys: old, Claim: "id", Until: until, DB: db}}, nil
+	moving := Moving{db}
+	devices, err := knox.New(moving, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return devices, authn.Chain{devices, GinJWT{Keys: old, Claim: "id", Until: until, DB: moving}}, nil
 }
 
 // #endregion ginchain

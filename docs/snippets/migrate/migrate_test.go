@@ -17,7 +17,6 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
-	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/memory"
@@ -46,7 +45,7 @@ func newStore(t *testing.T) *memory.Store {
 	t.Helper()
 	db := memory.New(nil)
 	for id, name := range map[string]string{"7": "alice", "8": "bob"} {
-		if err := db.CreateUser(t.Context(), storage.User{ID: id, Name: name, Active: name == "alice"}); err != nil {
+		if err := db.CreateUser(t.Context(), storage.User{ID: id, Name: name, Active: name == "alice", Created: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,20 +78,24 @@ const (
 	ginOther   = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjQxMDI0NDg0MDAsImlkIjoiYWxpY2UiLCJvcmlnX2lhdCI6NDEwMjQ0NDgwMH0.tLWl-lJT_VRDouNriXXZ3t4g1mun8oK17UpKyoeE2RE"
 )
 
-func ginServer(t *testing.T, db *memory.Store, accounts Accounts, until time.Time) http.Handler {
+func ginServer(t *testing.T, db Store, until time.Time) http.Handler {
 	t.Helper()
-	devices := must(knox.New(db, nil))
-	chain := must(newChain(devices, accounts, []byte(ginKey), until))
+	devices, chain, err := newChain(db, []byte(ginKey), until)
+	if err != nil {
+		t.Fatal(err)
+	}
 	mux := authz.NewMux(authn.New(chain, nil))
 	mux.HandleFunc("GET /me", whoami, authz.IsAuthenticated)
 	mux.Public("POST /logout", devices.Logout())
+	mux.Public("POST /logoutall", devices.LogoutAll())
+	mux.Public("POST /logoutothers", devices.LogoutOthers())
 	mountRefresh(mux, "GET /refresh_token", devices)
 	return mux
 }
 
 func TestGinJWT(t *testing.T) {
 	db, later := newStore(t), time.Now().Add(time.Hour)
-	h := ginServer(t, db, db, later)
+	h := ginServer(t, db, later)
 	for name, x := range map[string]struct {
 		token  string
 		status int
@@ -109,13 +112,13 @@ func TestGinJWT(t *testing.T) {
 	if w := call(h, "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Body.String() != "7 by ginjwt" {
 		t.Error(w.Body)
 	}
-	if w := call(ginServer(t, db, db, time.Now()), "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Code != 401 {
+	if w := call(ginServer(t, db, time.Now()), "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Code != 401 {
 		t.Errorf("after Until: %d", w.Code)
 	}
-	if w := call(ginServer(t, db, broken{db}, later), "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Code != 503 {
+	if w := call(ginServer(t, broken{db}, later), "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Code != 503 {
 		t.Errorf("the store fails: %d", w.Code)
 	}
-	if _, err := newChain(must(knox.New(db, nil)), db, []byte("secret key"), later); err == nil {
+	if _, _, err := newChain(db, []byte("secret key"), later); err == nil {
 		t.Error("a key of 10 bytes is accepted")
 	}
 }
@@ -123,7 +126,7 @@ func TestGinJWT(t *testing.T) {
 // A client of gin-jwt refreshes, and goes on with what it gets.
 func TestGinRefresh(t *testing.T) {
 	db := newStore(t)
-	h := ginServer(t, db, db, time.Now().Add(time.Hour))
+	h := ginServer(t, db, time.Now().Add(time.Hour))
 	refresh := func(token string) string {
 		t.Helper()
 		w := call(h, "GET", "/refresh_token", "Authorization", "Bearer "+token)
@@ -157,7 +160,7 @@ func TestGinRefresh(t *testing.T) {
 // cookie.
 type old struct {
 	logIn func(userID string) string
-	mount func(mux *authz.Mux, m Mover, passwords authn.PasswordChecker)
+	mount func(mux *authz.Mux, m *Mover, passwords authn.PasswordChecker)
 }
 
 func oldSCS() old {
@@ -170,7 +173,7 @@ func oldSCS() old {
 			})), "GET", "/")
 			return w.Result().Cookies()[0].Name + "=" + w.Result().Cookies()[0].Value
 		},
-		mount: func(mux *authz.Mux, m Mover, passwords authn.PasswordChecker) { mountSCS(mux, m, sm, passwords) },
+		mount: func(mux *authz.Mux, m *Mover, passwords authn.PasswordChecker) { mountSCS(mux, m, sm, passwords) },
 	}
 }
 
@@ -187,19 +190,26 @@ func oldGorilla() old {
 			}), "GET", "/")
 			return w.Result().Cookies()[0].Name + "=" + w.Result().Cookies()[0].Value
 		},
-		mount: func(mux *authz.Mux, m Mover, passwords authn.PasswordChecker) { mountGorilla(mux, m, store, passwords) },
+		mount: func(mux *authz.Mux, m *Mover, passwords authn.PasswordChecker) {
+			mountGorilla(mux, m, store, passwords)
+		},
 	}
+}
+
+// newSite is the new program, which accepts the sessions of the old one at /login.
+func newSite(db Store, program old) (*authz.Mux, *session.Scheme) {
+	m := must(NewMover(db, must(csrf.New("https://app.example", nil)), nil))
+	mux := authz.NewMux(authn.New(authn.Chain{m.Browsers}, nil))
+	program.mount(mux, m, must(password.New(db, must(password.NewHasher(nil)), nil)))
+	return mux, m.Browsers
 }
 
 func TestSessions(t *testing.T) {
 	for name, newOld := range map[string]func() old{"scs": oldSCS, "gorilla": oldGorilla} {
 		t.Run(name, func(t *testing.T) {
 			db, program := newStore(t), newOld()
-			server := func(accounts Accounts) http.Handler {
-				browsers := must(session.New(db, must(csrf.New("https://app.example", nil)), nil))
-				passwords := must(password.New(db, must(password.NewHasher(nil)), nil))
-				mux := authz.NewMux(authn.New(authn.Chain{browsers}, nil))
-				program.mount(mux, Mover{DB: accounts, Browsers: browsers}, passwords)
+			server := func(db Store) http.Handler {
+				mux, _ := newSite(db, program)
 				mux.Handle("GET /me", authn.Page("/login", http.HandlerFunc(whoami)), authz.IsAuthenticated)
 				return mux
 			}
@@ -263,9 +273,7 @@ func TestRevoked(t *testing.T) {
 		for name, newOld := range map[string]func() old{"scs": oldSCS, "gorilla": oldGorilla} {
 			t.Run("attack_439_"+what+"_"+name, func(t *testing.T) {
 				db, program := newStore(t), newOld()
-				browsers := must(session.New(db, must(csrf.New("https://app.example", nil)), nil))
-				mux := authz.NewMux(authn.New(authn.Chain{browsers}, nil))
-				program.mount(mux, Mover{DB: db, Browsers: browsers}, must(password.New(db, must(password.NewHasher(nil)), nil)))
+				mux, _ := newSite(db, program)
 				before, stolen := program.logIn("7"), program.logIn("7")
 				if w := call(mux, "GET", "/login", "Cookie", before); w.Code != 303 {
 					t.Fatal(w.Code)
@@ -280,7 +288,7 @@ func TestRevoked(t *testing.T) {
 		}
 		t.Run("attack_439_"+what+"_ginjwt", func(t *testing.T) {
 			db := newStore(t)
-			h := ginServer(t, db, db, time.Now().Add(time.Hour))
+			h := ginServer(t, db, time.Now().Add(time.Hour))
 			if w := call(h, "GET", "/me", "Authorization", "Bearer "+ginAlice); w.Code != 200 {
 				t.Fatal(w.Code)
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -17,20 +18,29 @@ import (
 
 // Mover starts a session for a user that the old program logged in.
 type Mover struct {
-	DB       Accounts
-	Browsers *session.Scheme
+	db       Moving
+	Browsers *session.Scheme // the only scheme with sessions of these accounts
+}
+
+// NewMover returns a Mover and its scheme. The scheme records revocations; see [Moving].
+func NewMover(db Store, site *csrf.Site, opts *session.Options) (*Mover, error) {
+	moving := Moving{db}
+	browsers, err := session.New(moving, site, opts)
+	return &Mover{moving, browsers}, err
 }
 
 // start reports whether the browser is logged in now. It is not if the account is deleted or
-// disabled, or if Vestibule ever revoked its credentials (a new password, log out everywhere): the
-// old session may be older than that. Therefore the epoch is 0, and not that of the account.
-func (m Mover) start(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
-	user, err := m.DB.UserByID(r.Context(), userID)
+// disabled, or if Vestibule ever revoked anything of it (a logout, a new password, log out
+// everywhere): the old session may be older than that. Therefore the epoch is 0, and not that of
+// the account.
+func (m *Mover) start(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
+	user, err := m.db.UserByID(r.Context(), userID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return false, nil
 	} else if err != nil {
 		return false, authn.Undecided(err) // 503
 	}
+	r = r.WithContext(moved(r.Context()))
 	err = m.Browsers.Start(w, r, authn.Login{Subject: user.ID, Name: user.Name, Epoch: 0})
 	if errors.Is(err, storage.ErrStale) { // disabled, or revoked
 		return false, nil
@@ -49,7 +59,7 @@ func next(w http.ResponseWriter, r *http.Request) {
 
 // FromSCS is the login page for browsers that may still have a session of scs. Such a browser is
 // logged in without a form, once. key is where the old program stored the user's ID.
-func (m Mover) FromSCS(old *scs.SessionManager, key string, form http.Handler) http.Handler {
+func (m *Mover) FromSCS(old *scs.SessionManager, key string, form http.Handler) http.Handler {
 	return old.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		userID := old.GetString(r.Context(), key) // GetInt if it is a number
 		if r.Method != http.MethodGet || userID == "" {
@@ -75,7 +85,7 @@ func (m Mover) FromSCS(old *scs.SessionManager, key string, form http.Handler) h
 // #region scsmount
 
 // mountSCS mounts the login page. old is the session manager of the old program.
-func mountSCS(mux *authz.Mux, m Mover, old *scs.SessionManager, passwords authn.PasswordChecker) {
+func mountSCS(mux *authz.Mux, m *Mover, old *scs.SessionManager, passwords authn.PasswordChecker) {
 	mux.Public("/login", m.FromSCS(old, "userID", m.Browsers.LoginForm(passwords, nil)))
 }
 
@@ -85,7 +95,7 @@ func mountSCS(mux *authz.Mux, m Mover, old *scs.SessionManager, passwords authn.
 
 // FromGorilla is the login page for browsers that may still have a session of another store of
 // gorilla/sessions, named name. Such a browser is logged in without a form, once.
-func (m Mover) FromGorilla(old sessions.Store, name, key string, form http.Handler) http.Handler {
+func (m *Mover) FromGorilla(old sessions.Store, name, key string, form http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, err := old.Get(r, name)
 		if err != nil { // a cookie that another key signed, or that is too old
@@ -119,7 +129,7 @@ func (m Mover) FromGorilla(old sessions.Store, name, key string, form http.Handl
 // #region gorillamount
 
 // mountGorilla mounts the login page. old is the store of the old program.
-func mountGorilla(mux *authz.Mux, m Mover, old sessions.Store, passwords authn.PasswordChecker) {
+func mountGorilla(mux *authz.Mux, m *Mover, old sessions.Store, passwords authn.PasswordChecker) {
 	mux.Public("/login", m.FromGorilla(old, "session-name", "user_id", m.Browsers.LoginForm(passwords, nil)))
 }
 
