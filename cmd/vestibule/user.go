@@ -41,7 +41,7 @@ func userCommand() *cli.Command {
 				Name: "logout-everywhere", Usage: "revoke all credentials of an account, or of all accounts", ArgsUsage: "NAME",
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "all", Usage: "all accounts, instead of NAME"},
-					&cli.StringFlag{Name: "before", Usage: "with -all: leave out accounts logged out since this time (RFC 3339)"},
+					&cli.StringFlag{Name: "before", Usage: "with -all: continue the run that began at this time (RFC 3339)"},
 				},
 				Action: withAccounts(logoutEverywhere),
 			},
