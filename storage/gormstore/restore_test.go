@@ -207,3 +207,41 @@ func TestRestore_attack_484_rights(t *testing.T) {
 		t.Error(epoch, err)
 	}
 }
+
+// Member is an account of a second table.
+type Member struct {
+	UID     int64 `gorm:"primaryKey;autoIncrement"`
+	Login   string
+	Hash    string
+	Enabled bool
+}
+
+// LogoutAll of one account table does not log out the other.
+func TestRestore_attack_484_spaces(t *testing.T) {
+	for name, opener := range restoredDatabases {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			open := opener(t)
+			staff := migrated(t, opened(t)(open(&gormstore.Options{Users: &accounts, Space: "staff"})))
+			members := gormstore.UserTable{Table: "members", ID: "uid", IDType: "integer", Name: "login", Password: "hash", Active: "enabled"}
+			fatal(t, staff.DB(ctx).AutoMigrate(&Account{}, &Member{}))
+			people := migrated(t, opened(t)(open(&gormstore.Options{Users: &members, Space: "people"})))
+			fatal(t, staff.DB(ctx).Create(&Account{UID: 1, Login: "alice", Enabled: true}).Error)
+			fatal(t, people.DB(ctx).Create(&Member{UID: 1, Login: "alice", Enabled: true}).Error)
+			if n, err := storage.LogoutAll(ctx, staff, time.Time{}); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			fatal(t, staff.DB(ctx).Create(&Account{UID: 2, Login: "bob", Enabled: true}).Error)
+			for _, subject := range []string{"staff:1", "staff:2"} {
+				if epoch, err := staff.SubjectEpoch(ctx, subject); err != nil || epoch == 0 {
+					t.Errorf("%s: %d, %v", subject, epoch, err)
+				}
+			}
+			for _, s := range []*gormstore.Store{people, opened(t)(open(&gormstore.Options{Users: &members, Space: "people"}))} {
+				if epoch, err := s.SubjectEpoch(ctx, "people:1"); err != nil || epoch != 0 {
+					t.Errorf("people:1: %d, %v", epoch, err)
+				}
+			}
+		})
+	}
+}
