@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"time"
 )
@@ -14,8 +16,14 @@ type EpochBatches interface {
 	// accounts with ID > after, in the store's order of IDs. An empty after starts at the
 	// beginning. Disabled accounts are included.
 	//
-	// If before is not zero, it leaves out accounts with an epoch at that time or later. An epoch
-	// that is more than a minute in the future comes from a wrong clock, and is ignored.
+	// With an empty after, the transaction first raises the store's least epoch above the epoch of
+	// every account. The least epoch is that of an account without one of its own, and no epoch is
+	// below it. So a credential from before does not fit an account that is created later, even
+	// with the ID of an earlier account. The epochs that it gives are those of [ScatterEpoch].
+	//
+	// If before is not zero, it raises the least epoch only if it was last raised before that time,
+	// and leaves out accounts whose epoch is above the least epoch. An epoch above [LatestEpoch],
+	// from a wrong clock, does not count.
 	//
 	// It returns the last ID and the number of accounts. A number below limit means that there are
 	// no more. An error changes nothing.
@@ -29,13 +37,37 @@ const logoutBatch = 200
 // EpochMargin is how far in the future an epoch can be because clocks differ.
 const EpochMargin = time.Minute
 
+// epochSpread is the range of ScatterEpoch: 2^32 microseconds, or 72 minutes.
+const epochSpread = 1 << 32
+
+// ScatterEpoch returns a random epoch above least, at most 72 minutes in microseconds. The holder of
+// a token can read the epoch of his own account in it. LogoutAll scatters the epochs of the accounts,
+// so that he does not learn those of others, which a token forged with a leaked key must contain.
+// Stores that implement [EpochBatches] call it.
+func ScatterEpoch(least int64) int64 {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // cannot fail; see crypto/rand
+	return least + 1 + int64(binary.BigEndian.Uint32(b[:]))
+}
+
+// LatestEpoch returns the greatest epoch that an account can have if all clocks are right to within
+// [EpochMargin], in a store with that least epoch.
+func LatestEpoch(least int64, now time.Time) int64 {
+	return max(least, now.UnixMicro()) + 2*epochSpread + EpochMargin.Microseconds()
+}
+
 // LogoutAll revokes every credential of all accounts, of every scheme, for example after a database
 // was stolen or restored from a backup. The passwords, and so HTTP Basic, keep working. The records
 // stay until Prune deletes them.
 //
-// If the given time is zero, LogoutAll logs out all accounts. Otherwise it leaves out accounts that
-// were logged out everywhere at that time or later. So after an error, call LogoutAll again with
-// the time of the first call; it then continues.
+// A credential from before the call is also rejected for accounts that are created later, even if a
+// restored database gives the ID of an earlier account again. The epochs that the accounts get say
+// nothing about each other.
+//
+// If the given time is zero, LogoutAll logs out all accounts. Otherwise, if LogoutAll was called at that time
+// or later, it leaves out accounts that have been logged out everywhere since that call. So after an
+// error, call it again with the time of the first call, and it continues. If there was no such call,
+// it logs out all accounts.
 //
 // It returns the number n of accounts that were changed, even with an error. It returns ErrInvalid
 // if the given time is in the future. Any other error is an error of the store. Even then, the n

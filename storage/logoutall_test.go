@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,7 +51,11 @@ func TestLogoutAll(t *testing.T) {
 					}
 				}
 				digest := storage.DigestOf(id(449))
-				if err := s.PutStaticToken(ctx, storage.StaticToken{Digest: digest, Subject: id(449), Salt: []byte("salt")}, storage.Digest{}); err != nil {
+				born, err := s.SubjectEpoch(ctx, id(449)) // the least epoch
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.PutStaticToken(ctx, storage.StaticToken{Digest: digest, Subject: id(449), Salt: []byte("salt"), Epoch: born}, storage.Digest{}); err != nil {
 					t.Fatal(err)
 				}
 				epochs := func() (list [accounts]int64) {
@@ -63,8 +68,9 @@ func TestLogoutAll(t *testing.T) {
 					}
 					return list
 				}
+				initial := epochs()
 				start := time.Now().Add(-time.Millisecond)
-				if _, err := storage.LogoutAll(ctx, all, start.Add(time.Hour)); !errors.Is(err, storage.ErrInvalid) || epochs() != [accounts]int64{} {
+				if _, err := storage.LogoutAll(ctx, all, start.Add(time.Hour)); !errors.Is(err, storage.ErrInvalid) || epochs() != initial {
 					t.Errorf("a time in the future: %v", err)
 				}
 				n, err := storage.LogoutAll(ctx, &interrupted{EpochBatches: all}, start)
@@ -78,7 +84,7 @@ func TestLogoutAll(t *testing.T) {
 				}
 				second := epochs()
 				for i, epoch := range second {
-					if epoch == 0 || first[i] != 0 && first[i] != epoch {
+					if epoch <= first[accounts-1] || i < n && first[i] != epoch { // the last one had the least epoch
 						t.Errorf("%s: %d, then %d", id(i), first[i], epoch)
 					}
 				}
@@ -95,6 +101,43 @@ func TestLogoutAll(t *testing.T) {
 					if epoch <= second[i] {
 						t.Errorf("%s: %d, then %d", id(i), second[i], epoch)
 					}
+				}
+				// An account that is created afterwards is above every earlier epoch; its own credentials
+				// are good.
+				late, before := id(999), epochs()
+				if err := s.CreateUser(ctx, storage.User{ID: late, Name: late, Active: true}); err != nil {
+					t.Fatal(err)
+				}
+				u, err := s.UserByID(ctx, late)
+				if direct, errd := s.SubjectEpoch(ctx, late); err != nil || errd != nil || direct != u.Epoch || slices.Max(second[:]) >= u.Epoch || slices.Min(before[:]) <= u.Epoch {
+					t.Errorf("attack_484: %d, %d, %v, %v", u.Epoch, direct, err, errd)
+				}
+				digest = storage.DigestOf(late)
+				for _, x := range []struct {
+					epoch int64
+					want  error
+				}{{0, storage.ErrStale}, {second[0], storage.ErrStale}, {u.Epoch, nil}} {
+					if err := s.PutStaticToken(ctx, storage.StaticToken{Digest: digest, Subject: late, Salt: []byte("salt"), Epoch: x.epoch}, storage.Digest{}); !errors.Is(err, x.want) {
+						t.Errorf("attack_484: a token with epoch %d: %v", x.epoch, err)
+					}
+				}
+				if token, u, err := s.StaticTokenByDigest(ctx, digest); err != nil || token.Epoch != u.Epoch {
+					t.Errorf("attack_484: %d, %d, %v", token.Epoch, u.Epoch, err)
+				}
+				if err := s.DeleteUser(ctx, late); err != nil {
+					t.Fatal(err)
+				}
+				// One's own epoch says nothing of another's: neighbors differ by random amounts.
+				far, distances := 0, make(map[int64]bool)
+				for i := 1; i < accounts; i++ {
+					distance := before[i] - before[i-1]
+					distances[distance] = true
+					if max(distance, -distance) > int64(time.Second/time.Microsecond) {
+						far++
+					}
+				}
+				if far < accounts*9/10 || len(distances) < accounts-2 {
+					t.Errorf("attack_485: %d of %d neighbors differ by more than a second, by %d different amounts", far, accounts-1, len(distances))
 				}
 				for i := range accounts { // the next subtest has accounts of its own
 					if err := s.DeleteUser(ctx, id(i)); err != nil {

@@ -144,12 +144,13 @@ type Accounts interface {
 
 // Subjects stores one epoch per subject: an integer that every credential record copies when it is
 // created, and that is compared for equality at each use. It also works for subjects of an
-// application's own user table: a subject without a row has epoch 0.
+// application's own user table: a subject without a row has the least epoch, which is 0 until
+// [LogoutAll] raises it.
 type Subjects interface {
-	// SubjectEpoch returns the current epoch; 0 for an unknown subject.
+	// SubjectEpoch returns the current epoch; the least epoch for an unknown subject.
 	SubjectEpoch(ctx context.Context, subject string) (int64, error)
 	// BumpEpoch sets the epoch to the greater of the old epoch plus 1 and the store's clock in
-	// microseconds, and returns it. This one write revokes every credential of the subject, of
+	// microseconds, and returns it. After [LogoutAll] an epoch can be ahead of the clock. This one write revokes every credential of the subject, of
 	// every scheme. The revocation is complete when it returns.
 	BumpEpoch(ctx context.Context, subject string) (int64, error)
 	// DeleteSubject bumps the epoch and deletes every credential and permission of the subject.

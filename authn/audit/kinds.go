@@ -34,6 +34,7 @@ const (
 	AccountDisabled Kind = "account.disabled"
 	AccountEnabled  Kind = "account.enabled"
 	AccountDeleted  Kind = "account.deleted"
+	AccountChanged  Kind = "account.changed" // its roles, by an administrator
 
 	ConsentGiven   Kind = "consent.given"
 	ConsentDropped Kind = "consent.dropped"
@@ -44,7 +45,7 @@ const (
 	ClientChanged  Kind = "client.changed"
 	ClientDisabled Kind = "client.disabled"
 
-	KeyRotated Kind = "key.rotated"
+	KeyRotated Kind = "key.rotated" // a signing key was created, or expired by an administrator
 
 	IntrospectionRefused Kind = "introspection.refused"
 
@@ -99,7 +100,7 @@ func Kinds() []Kind {
 		LoginSucceeded, LoginFailed, LoginThrottled, LoginChallenged, Logout, LogoutEverywhere,
 		TokenCreated, TokenRevoked, TokenEvicted, TokenReuse, RefreshSucceeded, RefreshRepeated,
 		RefreshReuse, CodeReuse, SessionCreated, SessionEnded, SessionRotated, PasswordChanged,
-		PasswordRehashed, AccountCreated, AccountDisabled, AccountEnabled, AccountDeleted, ConsentGiven,
+		PasswordRehashed, AccountCreated, AccountDisabled, AccountEnabled, AccountDeleted, AccountChanged, ConsentGiven,
 		ConsentDropped, DeviceApproved, DeviceDenied, ClientCreated, ClientChanged, ClientDisabled,
 		KeyRotated, IntrospectionRefused, CredentialRejected, UseUnrecorded, HeaderIgnored, RecoverySent,
 		RecoveryFailed, LimitFallback, BusBlind, BusRestored, StaleServed, ConfigMismatch,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -94,7 +95,10 @@ func createClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 			return err
 		}
 	}
-	if err := db.CreateClient(ctx, client); errors.Is(err, storage.ErrConflict) {
+	err := recorded(ctx, db, audit.Event{Kind: audit.ClientCreated, Client: client.ID}, "", func(ctx context.Context) error {
+		return db.CreateClient(ctx, client)
+	})
+	if errors.Is(err, storage.ErrConflict) {
 		return fmt.Errorf("client %s already exists", client.ID)
 	} else if err != nil {
 		return err
@@ -150,15 +154,17 @@ func rotateSecret(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	if err != nil {
 		return err
 	}
-	err = storage.ChangeClient(ctx, db, client.ID, func(c *storage.Client) error {
-		switch {
-		case c.Public():
-			return fmt.Errorf("client %s is public, so it has no secret", c.ID)
-		case c.Method == oauth2.PrivateKeyJWT:
-			return fmt.Errorf("client %s has keys, so it has no secret", c.ID)
-		}
-		c.Secret, c.Password = digest, ""
-		return nil
+	err = recorded(ctx, db, audit.Event{Kind: audit.ClientChanged, Client: client.ID}, "new secret", func(ctx context.Context) error {
+		return storage.ChangeClient(ctx, db, client.ID, func(c *storage.Client) error {
+			switch {
+			case c.Public():
+				return fmt.Errorf("client %s is public, so it has no secret", c.ID)
+			case c.Method == oauth2.PrivateKeyJWT:
+				return fmt.Errorf("client %s has keys, so it has no secret", c.ID)
+			}
+			c.Secret, c.Password = digest, ""
+			return nil
+		})
 	})
 	if err != nil {
 		return err
@@ -174,7 +180,12 @@ func setClient(disabled bool) func(context.Context, *cli.Command, *gormstore.Sto
 		if err != nil {
 			return err
 		}
-		if err := db.SetClientDisabled(ctx, client.ID, disabled); err != nil {
+		e, detail := audit.Event{Kind: audit.ClientDisabled, Client: client.ID}, ""
+		if !disabled {
+			e.Kind, detail = audit.ClientChanged, "enabled"
+		}
+		err = recorded(ctx, db, e, detail, func(ctx context.Context) error { return db.SetClientDisabled(ctx, client.ID, disabled) })
+		if err != nil {
 			return err
 		}
 		text := "enabled client %s; users must grant it access again\n"
@@ -191,7 +202,10 @@ func deleteClient(ctx context.Context, c *cli.Command, db *gormstore.Store) erro
 	if err != nil {
 		return err
 	}
-	if err := db.DeleteClient(ctx, client.ID); err != nil {
+	err = recorded(ctx, db, audit.Event{Kind: audit.ClientDisabled, Client: client.ID}, "deleted", func(ctx context.Context) error {
+		return db.DeleteClient(ctx, client.ID)
+	})
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "deleted client %s\n", client.ID)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -133,12 +134,22 @@ func revokeCredentials(ctx context.Context, c *cli.Command, db *gormstore.Store,
 	if err != nil {
 		return err
 	}
-	n := 1
-	if all {
-		n, err = db.DeleteCredentialsOf(ctx, purpose, u.ID, "")
-	} else {
-		err = db.DeleteCredential(ctx, purpose, u.ID, id)
+	r, err := newRecorder(db)
+	if err != nil {
+		return err
 	}
+	n := 0
+	err = r.change(ctx, func(ctx context.Context) (err error) {
+		if n = 1; all {
+			n, err = db.DeleteCredentialsOf(ctx, purpose, u.ID, "")
+		} else {
+			err = db.DeleteCredential(ctx, purpose, u.ID, id)
+		}
+		if err == nil && n > 0 {
+			r.note(ctx, audit.Event{Kind: audit.TokenRevoked, Subject: u.ID, Credential: id, Count: n}, purpose)
+		}
+		return err
+	})
 	if errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("user %s has no such %s", u.Name, word)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/jwt"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -36,8 +37,11 @@ func keysCommand() *cli.Command {
 			},
 			{
 				Name: "expire", Usage: "revoke a signing key now (rotate first if it is active)",
-				Flags:  []cli.Flag{issuer, &cli.StringFlag{Name: "id", Usage: "key ID, as shown by list", Required: true}},
-				Action: withDB(expireKey),
+				Flags: []cli.Flag{
+					issuer, &cli.StringFlag{Name: "id", Usage: "key ID, as shown by list"},
+					&cli.BoolFlag{Name: "all", Usage: "all keys of all issuers, such as after a restore"},
+				},
+				Action: withDB(expireKeys),
 			},
 			{Name: "list", Usage: "list public data of signing keys, newest first", Flags: []cli.Flag{issuer}, Action: withDB(listKeys)},
 		},
@@ -83,10 +87,20 @@ func generateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err := otherMaster(ctx, c, db); err != nil {
 		return err
 	}
-	if err := k.Ensure(ctx); err != nil {
+	r, err := newRecorder(db)
+	if err != nil {
 		return err
 	}
-	if list, err = k.List(ctx); err != nil {
+	err = r.change(ctx, func(ctx context.Context) error {
+		if err := k.Ensure(ctx); err != nil {
+			return err
+		}
+		if list, err = k.List(ctx); err == nil {
+			r.note(ctx, audit.Event{Kind: audit.KeyRotated, Credential: list[0].ID}, "first key")
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "key %s (%s) signs from now on\n", list[0].ID, list[0].Algorithm)
@@ -117,7 +131,17 @@ func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 	if err != nil {
 		return err
 	}
-	row, err := k.Rotate(ctx)
+	r, err := newRecorder(db)
+	if err != nil {
+		return err
+	}
+	var row storage.SigningKey
+	err = r.change(ctx, func(ctx context.Context) (err error) {
+		if row, err = k.Rotate(ctx); err == nil {
+			r.note(ctx, audit.Event{Kind: audit.KeyRotated, Credential: row.ID}, "")
+		}
+		return err
+	})
 	issuer := c.String("issuer")
 	switch {
 	case errors.Is(err, storage.ErrConflict):
@@ -130,24 +154,6 @@ func rotateKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "key %s (%s) signs from %s on\n", row.ID, row.Algorithm, row.SignsFrom.Format(time.RFC3339))
-	return nil
-}
-
-func expireKey(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	k, err := storedKeys(c, db)
-	if err != nil {
-		return err
-	}
-	id := c.String("id")
-	if err := k.Expire(ctx, id); errors.Is(err, storage.ErrNotFound) {
-		return fmt.Errorf("issuer %s has no key %s", c.String("issuer"), id)
-	} else if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.Root().Writer, "key %s has expired; servers reject it within a minute\n", id)
 	return nil
 }
 

@@ -30,7 +30,11 @@ func logoutAll(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		}
 		start = before
 	}
-	n, err := storage.LogoutAll(ctx, db, before)
+	record, err := newRecorder(db)
+	if err != nil {
+		return err
+	}
+	n, err := storage.LogoutAll(ctx, recordedLogouts{db, record}, before)
 	if err != nil {
 		return fmt.Errorf("stopped after %d accounts: %w (continue with -all -before %s)", n, err, start.UTC().Format(time.RFC3339Nano))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -58,7 +59,7 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 		}
 		get = tokens.GetOrCreate
 	}
-	text, err := get(ctx, u.ID, u.Epoch)
+	text, err := recordedToken(ctx, db, u, get)
 	if errors.Is(err, storage.ErrStale) {
 		return fmt.Errorf("user %s is disabled, or changed just now", u.Name)
 	}
@@ -67,6 +68,40 @@ func createToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	}
 	fmt.Fprintf(c.Root().Writer, "Generated token %s for user %s\n", text, u.Name)
 	return nil
+}
+
+// recordedToken calls get, and stores events if it replaces or creates the account's token.
+func recordedToken(ctx context.Context, db *gormstore.Store, u storage.User, get func(ctx context.Context, subject string, epoch int64) (string, error)) (text string, err error) {
+	r, err := newRecorder(db)
+	if err != nil {
+		return "", err
+	}
+	err = r.change(ctx, func(ctx context.Context) error {
+		before, err := db.StaticTokenOf(ctx, u.ID)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		had := err == nil
+		if text, err = get(ctx, u.ID, u.Epoch); err != nil {
+			return err
+		}
+		after, err := db.StaticTokenOf(ctx, u.ID)
+		if err != nil || had && after.Digest == before.Digest {
+			return err
+		}
+		about := func(kind audit.Kind, t storage.StaticToken) audit.Event {
+			return audit.Event{Kind: kind, Subject: u.ID, Credential: string(t.Digest[:]), Epoch: t.Epoch}
+		}
+		if had {
+			r.note(ctx, about(audit.TokenRevoked, before), "")
+		}
+		r.note(ctx, about(audit.TokenCreated, after), "")
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return text, nil
 }
 
 // sameKey returns an error if the account has a valid token that this key and format cannot
@@ -117,7 +152,9 @@ func revokeToken(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err != nil {
 		return err
 	}
-	err = db.DeleteStaticTokenOf(ctx, u.ID)
+	err = recorded(ctx, db, audit.Event{Kind: audit.TokenRevoked, Subject: u.ID}, "", func(ctx context.Context) error {
+		return db.DeleteStaticTokenOf(ctx, u.ID)
+	})
 	if errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("user %s has no token", u.Name)
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/bus"
@@ -41,7 +42,7 @@ func userCommand() *cli.Command {
 				Name: "logout-everywhere", Usage: "revoke all credentials of an account, or of all accounts", ArgsUsage: "NAME",
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "all", Usage: "all accounts, instead of NAME"},
-					&cli.StringFlag{Name: "before", Usage: "with -all: leave out accounts logged out since this time (RFC 3339)"},
+					&cli.StringFlag{Name: "before", Usage: "with -all: continue the run that began at this time (RFC 3339)"},
 				},
 				Action: withAccounts(logoutEverywhere),
 			},
@@ -69,6 +70,8 @@ func createUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	}
 	u, err := passwords.Register(ctx, password.NewUser{
 		Name: name, Email: c.String("email"), Password: secret, Roles: c.StringSlice("role"),
+	}, func(ctx context.Context, u storage.User) error { // in the transaction that creates the account
+		return recorded(ctx, db, audit.Event{Kind: audit.AccountCreated, Subject: u.ID}, "", func(context.Context) error { return nil })
 	})
 	if err != nil {
 		return sentence(err)
@@ -112,7 +115,11 @@ func logoutEverywhere(ctx context.Context, c *cli.Command, db *gormstore.Store) 
 	if err != nil {
 		return err
 	}
-	out, err := storage.LogoutEverywhere(ctx, db, u.ID)
+	record, err := newRecorder(db)
+	if err != nil {
+		return err
+	}
+	out, err := storage.LogoutEverywhere(ctx, recordedLogouts{db, record}, u.ID)
 	if err != nil {
 		return err
 	}
@@ -132,8 +139,15 @@ func setPassword(ctx context.Context, c *cli.Command, db *gormstore.Store) error
 	if err != nil {
 		return err
 	}
-	if err := passwords.SetPassword(ctx, u.ID, secret); err != nil {
+	hash, err := passwords.NewOwnerHash(ctx, u, secret)
+	if err != nil {
 		return sentence(err)
+	}
+	err = recorded(ctx, db, audit.Event{Kind: audit.PasswordChanged, Subject: u.ID}, "", func(ctx context.Context) error {
+		return db.SetPassword(ctx, u.ID, hash)
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "set the password of user %s; %s\n", u.Name, ended(ctx, db))
 	return nil
@@ -145,7 +159,14 @@ func setActive(active bool) func(context.Context, *cli.Command, *gormstore.Store
 		if err != nil {
 			return err
 		}
-		if err := db.SetActive(ctx, u.ID, active); err != nil {
+		kind := audit.AccountDisabled
+		if active {
+			kind = audit.AccountEnabled
+		}
+		err = recorded(ctx, db, audit.Event{Kind: kind, Subject: u.ID}, "", func(ctx context.Context) error {
+			return db.SetActive(ctx, u.ID, active)
+		})
+		if err != nil {
 			return err
 		}
 		if active {
@@ -176,7 +197,10 @@ func userRoles(ctx context.Context, c *cli.Command, db *gormstore.Store) error {
 		}
 		return nil
 	}
-	if err := db.SetRoles(ctx, u.ID, roles...); err != nil {
+	err = recorded(ctx, db, audit.Event{Kind: audit.AccountChanged, Subject: u.ID}, "roles", func(ctx context.Context) error {
+		return db.SetRoles(ctx, u.ID, roles...)
+	})
+	if err != nil {
 		return err
 	}
 	if remove {
@@ -195,7 +219,10 @@ func deleteUser(ctx context.Context, c *cli.Command, db *gormstore.Store) error 
 	if !c.Bool("yes") {
 		return fmt.Errorf("deleting user %s is permanent (confirm with -yes before the name, or disable the account)", u.Name)
 	}
-	if err := db.DeleteUser(ctx, u.ID); err != nil {
+	err = recorded(ctx, db, audit.Event{Kind: audit.AccountDeleted, Subject: u.ID}, "", func(ctx context.Context) error {
+		return db.DeleteUser(ctx, u.ID)
+	})
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.Root().Writer, "deleted user %s; %s\n", u.Name, ended(ctx, db))

@@ -12,7 +12,7 @@ import (
 // healthChecks returns what /healthz and /readyz report. base is the database, and db is what the
 // schemes use: the cache in front of it, if there is one.
 func healthChecks(ctx context.Context, cfg *config, base, db cached.Base) health.Checks {
-	checks := health.Checks{Store: base.Ping}
+	checks := health.Checks{Store: base.Ping, Clock: cfg.HealthClock}
 	if s, ok := base.(*gormstore.Store); ok {
 		checks.Schema = s.Schema
 		if pool, err := s.DB(ctx).DB(); err == nil {

@@ -27,12 +27,13 @@ import (
 // config is what the flags say.
 type config struct {
 	demo.Flags
-	Base                                  string        // the server's own URL
-	Courier                               string        // how replicas over PostgreSQL learn of changes
-	ListenDB                              string        // where LISTEN goes; "": to DB
-	RedisURL                              string        // "": none
-	Drain                                 time.Duration // between SIGTERM and the last new request
-	Replicas                              int           // servers that share RedisURL
+	Base                                  string           // the server's own URL
+	Courier                               string           // how replicas over PostgreSQL learn of changes
+	ListenDB                              string           // where LISTEN goes; "": to DB
+	RedisURL                              string           // "": none
+	HealthClock                           func() time.Time // for tests; nil: time.Now
+	Drain                                 time.Duration    // between SIGTERM and the last new request
+	Replicas                              int              // servers that share RedisURL
 	Cache                                 time.Duration
 	DenySet                               bool
 	KnoxTTL, AccessTTL, RefreshTTL, Grace time.Duration

@@ -116,11 +116,7 @@ func handler(c Checks, good func(*report) bool) http.Handler {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
 		}
-		out, ok := checks.get(r.Context())
-		if !ok { // the client has disconnected
-			return
-		}
-		code := http.StatusOK
+		out, code := checks.get(r.Context()), http.StatusOK
 		if !good(&out) {
 			out.Status, code = "unavailable", http.StatusServiceUnavailable
 			w.Header().Set("Retry-After", "5")

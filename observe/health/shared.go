@@ -21,13 +21,16 @@ type shared struct {
 	running chan struct{} // closed when the checks that are under way have ended; nil: none are
 }
 
-// get returns a result, or false if ctx ended first.
-func (s *shared) get(ctx context.Context) (report, bool) {
+// failed is the result of checks that did not end.
+var failed = report{Status: "degraded", Store: "unavailable"}
+
+// get returns a result. If ctx ends first, the client has disconnected, and the result does not matter.
+func (s *shared) get(ctx context.Context) report {
 	s.mu.Lock()
 	for {
 		if age := s.checks.Clock().Sub(s.at); !s.at.IsZero() && age >= 0 && age <= hold {
 			defer s.mu.Unlock()
-			return s.last, true
+			return s.last
 		}
 		if s.running == nil {
 			s.running = make(chan struct{})
@@ -38,19 +41,19 @@ func (s *shared) get(ctx context.Context) (report, bool) {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return report{}, false
+			return failed
 		}
 		s.mu.Lock()
 		if s.running == nil { // a result that is older than hold, because this goroutine waited
 			defer s.mu.Unlock()
-			return s.last, true
+			return s.last
 		}
 	}
 }
 
 // run makes the checks. It does not depend on one request, whose client may disconnect.
 func (s *shared) run(done chan struct{}) {
-	out := report{Status: "degraded", Store: "unavailable"} // if a function panics
+	out := failed // if a function panics
 	defer func() {
 		_ = recover() // its text may name hosts
 		s.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -128,7 +127,10 @@ func (o *VerifierOptions) checkNames(issuer, audience string) error {
 	return nil
 }
 
-var spaceName = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
+// isSpace reports whether a text is the name of an account table: [a-z0-9_]{1,32}.
+func isSpace(s string) bool {
+	return len(s) >= 1 && len(s) <= 32 && !strings.ContainsFunc(s, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' })
+}
 
 // checkOwn checks OwnIssuer.
 func (o *VerifierOptions) checkOwn(audience string) error {
@@ -141,7 +143,7 @@ func (o *VerifierOptions) checkOwn(audience string) error {
 		return mistake("OwnIssuer requires an audience, and cannot be combined with NoIssuer, Issuers, SubjectClaim or Header")
 	case o.Space != "" && !o.OwnIssuer:
 		return mistake("Space requires OwnIssuer")
-	case o.Space != "" && !spaceName.MatchString(o.Space):
+	case o.Space != "" && !isSpace(o.Space):
 		return mistake("Space %q is invalid (1 to 32 of a-z, 0-9 and _)", o.Space)
 	}
 	return nil

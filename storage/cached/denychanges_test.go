@@ -17,12 +17,13 @@ var lessening = map[string]struct {
 	change func(ctx context.Context, s *cached.Store, of denyToken) error
 	client bool // it does not concern a login with a password
 	less   bool // the token stays valid, with fewer roles
+	unused bool // the set cannot name all subjects, so it is not used for some time
 }{
 	"log out everywhere": {change: func(ctx context.Context, s *cached.Store, _ denyToken) error {
 		_, err := s.BumpEpoch(ctx, "id")
 		return err
 	}},
-	"every account": {change: func(ctx context.Context, s *cached.Store, _ denyToken) error {
+	"every account": {unused: true, change: func(ctx context.Context, s *cached.Store, _ denyToken) error {
 		_, _, err := s.BumpEpochs(ctx, "", time.Now().Add(time.Hour), 100)
 		return err
 	}},
@@ -154,7 +155,7 @@ func TestDenySet_attack_108_changes(t *testing.T) {
 						} else if lease.Valid(d.Context()) {
 							t.Error("the lease holds")
 						}
-						if !r.s.DenySet().Used {
+						if r.s.DenySet().Used == c.unused {
 							t.Errorf("%+v", r.s.DenySet())
 						}
 						if r.s.TokenUnchanged(d.Context(), &tok.IssuedToken) {

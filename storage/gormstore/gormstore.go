@@ -98,7 +98,6 @@ type Store struct {
 	advisory   atomic.Int32  // what hasAdvisory found
 	noAdvisory bool          // for tests: the database has no advisory locks
 	migrating  func(string)  // for tests: called before each statement of a migration; nil
-	leastEpoch atomic.Int64  // minimum epoch of the space, from its record
 	replicas   atomic.Int64  // processes at the last announcement; 0: not known
 	lastFault  atomic.Int64  // time since opened of the last logged data error
 	prunes     atomic.Uint32 // calls of Prune

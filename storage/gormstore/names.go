@@ -57,7 +57,6 @@ func (s *Store) CheckNames(ctx context.Context, canonical func(string) (string, 
 	}
 	p := s.patient()
 	p.recorded.Store(true)
-	p.leastEpoch.Store(s.leastEpoch.Load())
 	notCanonical := 0
 	err := p.walkNames(ctx, func(page []namedRow) error {
 		for _, r := range page {

@@ -11,7 +11,7 @@ type queries struct {
 	mayHold, lockUser                           string
 	tokenOf, listTokens, dropToken, dropTokenOf string
 	epoch, bump, bumpTo                         string
-	batch, nextBatch                            string
+	least, raise, batch, nextBatch              string
 	credentialByDigest, refreshByDigest         string
 	sessionByDigest, oneTimeByDigest            string
 	claim, claimAt, standing, userStanding      string
@@ -48,9 +48,9 @@ func newQueries(d dialect, u *userSQL) queries {
 	accountColumns := u.subject("u.id") + ", u.name, u.email, u.password, u.active, u.roles, u.created_us, "
 	userColumns := accountColumns + joined
 	// A record's subject includes the space, so nothing is found after the space was renamed.
-	// Therefore the lookup of a request does not read the record of the space; account applies the
-	// minimum epoch.
-	const own = "COALESCE(s.epoch, 0)"
+	// Therefore the lookup of a request does not fail without the record. It reads the minimum
+	// epoch, because storage.LogoutAll raises it while processes run.
+	own := greatest + "(COALESCE(s.epoch, 0), COALESCE((SELECT b.epoch" + record + "), 0))"
 	ownerColumns := accountColumns + own
 	// The account and the epoch of a record's subject.
 	owner := func(subject string) string {
@@ -71,6 +71,10 @@ func newQueries(d dialect, u *userSQL) queries {
 	if d == postgres {
 		now = serverNow
 	}
+	// Above every epoch but those of a wrong clock. The record stays as it is if it was raised since.
+	raise := "UPDATE vestibule_spaces SET epoch = " + greatest + "(epoch + 1, " + d.typed("?", "BIGINT") +
+		", COALESCE((SELECT MAX(s.epoch) FROM vestibule_subjects s WHERE s.epoch <= " + d.typed("?", "BIGINT") + "), 0) + 1), recorded_us = ?" +
+		" WHERE name = '" + u.space + "' AND NOT retired AND (epoch = 0 OR recorded_us < ?)"
 	// Subjects in the order of the table's ID, which has an index.
 	batch := "SELECT " + u.subject("u."+id) + " FROM " + table + " u LEFT JOIN vestibule_subjects s ON s.subject = " + u.subject("u."+id) +
 		" WHERE {after}(COALESCE(s.epoch, 0) < " + d.typed("?", "BIGINT") + " OR COALESCE(s.epoch, 0) > " + d.typed("?", "BIGINT") + ") ORDER BY u." + id + " LIMIT ?"
@@ -101,6 +105,8 @@ func newQueries(d dialect, u *userSQL) queries {
 		bump:   strings.Replace(bump, "{now}", serverNow, 1),
 		bumpTo: strings.Replace(bump, "{now}", d.typed("?", "BIGINT"), 1),
 
+		least:     "SELECT b.epoch" + record,
+		raise:     raise,
 		batch:     strings.Replace(batch, "{after}", "", 1),
 		nextBatch: strings.Replace(batch, "{after}", "u."+id+" > "+u.param()+" AND ", 1),
 
@@ -156,7 +162,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.setRoles, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo, &q.batch, &q.nextBatch, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
+		&q.epoch, &q.bump, &q.bumpTo, &q.least, &q.raise, &q.batch, &q.nextBatch, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
 		&q.listCredentials, &q.listPurposes, &q.listSessions, &q.listFamilies,
 		&q.sessionByID, &q.listFamiliesOf, &q.familyByID, &q.countFamilies, &q.countSessions, &q.countCredentials,
 	} {

@@ -158,11 +158,6 @@ func (s *Store) bound(ctx context.Context) error {
 	case !recorded:
 		return fmt.Errorf("%w: %s %w (call Migrate, or RecordSpace if the schema is current)", ErrSpace, v, errUnrecorded)
 	}
-	for _, r := range all {
-		if r.name == v.name {
-			s.leastEpoch.Store(r.epoch) // never changes
-		}
-	}
 	s.recorded.Store(s.tx(ctx) == nil) // a transaction may be rolled back
 	return nil
 }

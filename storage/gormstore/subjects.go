@@ -23,11 +23,16 @@ func (s *Store) SubjectEpoch(ctx context.Context, subject string) (int64, error)
 
 // BumpEpoch implements storage.Subjects. With Options.Ended it runs in a transaction.
 func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err error) {
+	return s.bumpAndTell(ctx, subject, 0)
+}
+
+// bumpAndTell is bumpTo with the Ended hook.
+func (s *Store) bumpAndTell(ctx context.Context, subject string, least int64) (epoch int64, err error) {
 	if s.ended == nil {
-		return s.bump(ctx, subject)
+		return s.bumpTo(ctx, subject, least)
 	}
 	err = s.atomically(ctx, func(ctx context.Context) error {
-		if epoch, err = s.bump(ctx, subject); err != nil {
+		if epoch, err = s.bumpTo(ctx, subject, least); err != nil {
 			return err
 		}
 		return s.ended.Call(ctx, storage.Ending{Subject: subject, Epoch: epoch})
@@ -40,6 +45,11 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 
 // bump changes the epoch and returns the new one.
 func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
+	return s.bumpTo(ctx, subject, 0)
+}
+
+// bumpTo is bump with the least new epoch; 0 means the current time.
+func (s *Store) bumpTo(ctx context.Context, subject string, least int64) (int64, error) {
 	if err := s.bound(ctx); err != nil {
 		return 0, err
 	}
@@ -57,8 +67,11 @@ func (s *Store) bump(ctx context.Context, subject string) (int64, error) {
 	}
 	defer unlock()
 	query, args := s.q.bump, []any{subject}
-	if s.now != nil {
-		query, args = s.q.bumpTo, []any{subject, max(s.now().UnixMicro(), 1)}
+	if least == 0 && s.now != nil {
+		least = max(s.now().UnixMicro(), 1)
+	}
+	if least > 0 {
+		query, args = s.q.bumpTo, []any{subject, least}
 	}
 	var epoch int64
 	err = s.retry(ctx, func() error { return s.scanned(ctx, query, args, []any{&epoch}) })

@@ -54,7 +54,7 @@ func (s *Store) account(r *userRow) storage.User {
 		}
 		r.u.Roles = roles
 	}
-	r.u.Created, r.u.Epoch = timeOf(r.created), max(r.u.Epoch, s.leastEpoch.Load())
+	r.u.Created = timeOf(r.created)
 	if s.users.space == "" {
 		return r.u
 	}

@@ -52,7 +52,7 @@ func (s *Store) TokenStatusWithUser(ctx context.Context, subject string, keys st
 }
 
 func (s *Store) standing(subject string, keys storage.BlockKeys) storage.TokenStatus {
-	st := storage.TokenStatus{Epoch: s.epochs[subject], Blocked: subject != "" && !storage.BelongsTo(s.space, subject)}
+	st := storage.TokenStatus{Epoch: s.epochOf(subject), Blocked: subject != "" && !storage.BelongsTo(s.space, subject)}
 	for _, k := range [...]storage.BlockKey{keys.JTI, keys.SID, keys.Subject} {
 		if _, ok := s.blocked[k]; ok {
 			st.Blocked = true

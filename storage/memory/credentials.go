@@ -48,7 +48,7 @@ func (s *Store) ListCredentials(ctx context.Context, purpose, subject string, li
 func (s *Store) CountCredentials(ctx context.Context, purpose, subject string) (n int, err error) {
 	err = s.read(ctx, func() error {
 		for _, d := range s.held[subject] {
-			if c := s.creds[d]; c.Purpose == purpose && c.Epoch == s.epochs[subject] {
+			if c := s.creds[d]; c.Purpose == purpose && c.Epoch == s.epochOf(subject) {
 				n++
 			}
 		}
@@ -61,7 +61,7 @@ func (s *Store) CountCredentials(ctx context.Context, purpose, subject string) (
 // epoch, the oldest first. The caller holds the lock.
 func (s *Store) credentialsOf(purpose, subject string) (list []storage.Credential) {
 	for _, d := range s.held[subject] {
-		if c := s.creds[d]; c.Purpose == purpose && c.Epoch == s.epochs[subject] {
+		if c := s.creds[d]; c.Purpose == purpose && c.Epoch == s.epochOf(subject) {
 			list = append(list, copyCredential(c))
 		}
 	}
@@ -110,7 +110,7 @@ func (s *Store) CreateCredential(ctx context.Context, c storage.Credential, l st
 // lock.
 func (s *Store) mayHold(subject string, epoch int64) bool {
 	u, ok := s.users[subject]
-	return ok && u.Active && s.epochs[subject] == epoch
+	return ok && u.Active && s.epochOf(subject) == epoch
 }
 
 func (s *Store) dropCredential(t *tx, d storage.Digest) {
@@ -184,7 +184,7 @@ func (s *Store) dropCredentials(ctx context.Context, subject string, which func(
 func (s *Store) CredentialPurposes(ctx context.Context, subject string) (list []string, err error) {
 	err = s.read(ctx, func() error {
 		for _, d := range s.held[subject] {
-			if c := s.creds[d]; c.Epoch == s.epochs[subject] {
+			if c := s.creds[d]; c.Epoch == s.epochOf(subject) {
 				list = append(list, c.Purpose)
 			}
 		}

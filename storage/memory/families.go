@@ -159,7 +159,7 @@ func (s *Store) liveFamilies(purpose, subject string, f func(*storage.Family)) {
 }
 
 func (s *Store) isLive(f *storage.Family, purpose, subject string) bool {
-	return f.Purpose == purpose && f.Subject == subject && !f.Ended && f.Epoch == s.epochs[subject]
+	return f.Purpose == purpose && f.Subject == subject && !f.Ended && f.Epoch == s.epochOf(subject)
 }
 
 // ListFamilies implements storage.Families.

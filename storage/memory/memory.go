@@ -49,6 +49,8 @@ type Store struct {
 	users  map[string]storage.User // by id
 	names  map[string]string       // name to id
 	epochs map[string]int64
+	least  int64                          // minimum epoch of every subject; see raise
+	raised time.Time                      // when least was raised
 	tokens map[string]storage.StaticToken // by subject
 	digest map[storage.Digest]string      // to subject
 	perms  map[string][]string            // by subject

@@ -19,7 +19,7 @@ func (s *Store) RecordTokenLifetime(ctx context.Context, lifetime time.Duration)
 		return l, fmt.Errorf("%w: token lifetime %v out of range (1s to %v)", storage.ErrInvalid, lifetime, storage.MaxTokenLifetime)
 	}
 	err = s.write(ctx, func(t *tx) error {
-		l.Now = s.now()
+		l.Now, l.Since = s.now(), s.raised // the set cannot name accounts that do not exist
 		put(t, s.lifetimes, lifetime, l.Now)
 		for d, used := range s.lifetimes {
 			if used.Add(d + storage.RevocationMargin).After(l.Now) {

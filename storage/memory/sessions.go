@@ -137,7 +137,7 @@ func (s *Store) DeleteSession(ctx context.Context, d storage.Digest) error {
 func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (list []storage.Session, err error) {
 	err = s.read(ctx, func() error {
 		for d := range s.userSessions[subject] {
-			if v := s.sessions[d]; v.Epoch == s.epochs[subject] {
+			if v := s.sessions[d]; v.Epoch == s.epochOf(subject) {
 				v.Data = nil
 				list = append(list, copySession(v))
 			}
@@ -154,7 +154,7 @@ func (s *Store) ListSessions(ctx context.Context, subject string, limit int) (li
 func (s *Store) CountSessions(ctx context.Context, subject string) (n int, err error) {
 	err = s.read(ctx, func() error {
 		for d := range s.userSessions[subject] {
-			if s.sessions[d].Epoch == s.epochs[subject] {
+			if s.sessions[d].Epoch == s.epochOf(subject) {
 				n++
 			}
 		}
@@ -167,7 +167,7 @@ func (s *Store) CountSessions(ctx context.Context, subject string) (n int, err e
 func (s *Store) SessionByID(ctx context.Context, subject, id string) (v storage.Session, err error) {
 	err = s.read(ctx, func() error {
 		d, ok := s.sessionIDs[id]
-		if v = s.sessions[d]; !ok || subject == "" || v.Subject != subject || v.Epoch != s.epochs[subject] {
+		if v = s.sessions[d]; !ok || subject == "" || v.Subject != subject || v.Epoch != s.epochOf(subject) {
 			v = storage.Session{}
 			return storage.ErrNotFound
 		}

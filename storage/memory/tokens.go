@@ -43,7 +43,7 @@ func (s *Store) PutStaticToken(ctx context.Context, tok storage.StaticToken, old
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		if u, ok := s.users[tok.Subject]; !ok || !u.Active || s.epochs[tok.Subject] != tok.Epoch {
+		if u, ok := s.users[tok.Subject]; !ok || !u.Active || s.epochOf(tok.Subject) != tok.Epoch {
 			return storage.ErrStale
 		}
 		if s.tokens[tok.Subject].Digest != old {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -17,7 +16,7 @@ func (s *Store) user(id string) (storage.User, error) {
 		return storage.User{}, storage.ErrNotFound
 	}
 	u.Roles = slices.Clone(u.Roles)
-	u.Epoch = s.epochs[id]
+	u.Epoch = s.epochOf(id)
 	return u, nil
 }
 
@@ -106,7 +105,7 @@ func (s *Store) SetPassword(ctx context.Context, id string, hash storage.Passwor
 // ChangePassword implements storage.Accounts.
 func (s *Store) ChangePassword(ctx context.Context, id string, epoch int64, hash storage.PasswordHash) error {
 	return s.change(ctx, id, func(t *tx, u *storage.User) error {
-		if !u.Active || s.epochs[id] != epoch {
+		if !u.Active || s.epochOf(id) != epoch {
 			return storage.ErrStale
 		}
 		u.Password = hash
@@ -166,7 +165,7 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 // SubjectEpoch implements storage.Subjects.
 func (s *Store) SubjectEpoch(ctx context.Context, subject string) (epoch int64, err error) {
 	err = s.read(ctx, func() error {
-		epoch = s.epochs[subject]
+		epoch = s.epochOf(subject)
 		return nil
 	})
 	return epoch, err
@@ -184,32 +183,6 @@ func (s *Store) BumpEpoch(ctx context.Context, subject string) (epoch int64, err
 	return epoch, err
 }
 
-// BumpEpochs implements storage.EpochBatches. It sorts all accounts at each call.
-func (s *Store) BumpEpochs(ctx context.Context, after string, before time.Time, limit int) (last string, n int, err error) {
-	last = after
-	err = s.write(ctx, func(t *tx) error {
-		future := s.now().Add(storage.EpochMargin).UnixMicro()
-		var ids []string
-		for id := range s.users {
-			epoch := s.epochs[id]
-			if id > after && (before.IsZero() || epoch < before.UnixMicro() || epoch > future) {
-				ids = append(ids, id)
-			}
-		}
-		slices.Sort(ids)
-		for _, id := range ids[:min(max(limit, 0), len(ids))] {
-			s.bump(t, id, false)
-			last = id
-			n++
-		}
-		return nil
-	})
-	if err != nil {
-		return "", 0, err
-	}
-	return last, n, nil
-}
-
 // DeleteSubject implements storage.Subjects.
 func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
 	if err := s.checkSubject(subject); err != nil {
@@ -223,7 +196,12 @@ func (s *Store) DeleteSubject(ctx context.Context, subject string) error {
 
 // bump moves the subject's epoch and records the change for Options.Ended.
 func (s *Store) bump(t *tx, subject string, deleted bool) int64 {
-	epoch := max(s.epochs[subject]+1, s.now().UnixMicro())
+	return s.bumpTo(t, subject, s.now().UnixMicro(), deleted)
+}
+
+// bumpTo is bump with the least new epoch.
+func (s *Store) bumpTo(t *tx, subject string, least int64, deleted bool) int64 {
+	epoch := max(s.epochOf(subject)+1, least)
 	put(t, s.epochs, subject, epoch)
 	if s.ended != nil {
 		t.endings = append(t.endings, storage.Ending{Subject: subject, Epoch: epoch, Deleted: deleted})

@@ -16,7 +16,6 @@ package issuers
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -62,13 +61,6 @@ func (p Preset) Verifier(keys jose.KeySource) (*jwt.Verifier, error) {
 func invalid(name, format string, args ...any) Preset {
 	return Preset{err: fmt.Errorf("issuers: "+name+": "+format, args...)}
 }
-
-var (
-	hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:[0-9]{1,5})?$`)
-	label    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
-	guid     = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	baseURL  = regexp.MustCompile(`^https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$`)
-)
 
 const notHost = "domain %q is not a host name in lower case (such as acme.example, without https://)"
 
