@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -28,6 +29,23 @@ type BearerChallenge struct {
 	// challenge then tells the client how (RFC 9470, section 3). Otherwise a user who must log in again
 	// gets a 403 without a challenge.
 	StepUp bool
+}
+
+// Check returns an error if ResourceMetadata is not usable by clients: an absolute https URL without
+// user and fragment, in printable ASCII without quotes and backslashes. http is accepted for a
+// loopback address. "" is accepted. Call it in the constructor of your own scheme.
+func (c BearerChallenge) Check() error {
+	text := c.ResourceMetadata
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || strings.Contains(text, "#") ||
+		strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) ||
+		u.Scheme != "https" && !(u.Scheme == "http" && IsLoopbackHost(u.Host)) {
+		return fmt.Errorf("invalid ResourceMetadata %q (https://host/path without user and fragment; http for loopback addresses)", text)
+	}
+	return nil
 }
 
 // For returns the challenge for a request that was rejected with err:

@@ -83,6 +83,7 @@ var rules = []rule{
 	{"schemes/jwt/issuers", append([]string{"schemes/jwt", "jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
 	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
+	{"schemes/oauth2/resource", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/internal/page", []string{"authn", "authn/audit", "credential", "keys", "storage", "internal/bounded", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"schemes/oauth2/server", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, serverDeps...)},
 	{"schemes/oauth2/registration", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},

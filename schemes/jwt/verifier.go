@@ -170,7 +170,7 @@ func (v *Verifier) Challenge(_ *http.Request, err error) string {
 	if v.opts.Header != "" {
 		return ""
 	}
-	return authn.BearerChallenge{Realm: v.opts.Realm, Invalid: v.invalid.Code, StepUp: true}.For(err)
+	return authn.BearerChallenge{Realm: v.opts.Realm, ResourceMetadata: v.opts.ResourceMetadata, Invalid: v.invalid.Code, StepUp: true}.For(err)
 }
 
 // Authenticate authenticates a request by a JWT with the keyword Bearer, or in

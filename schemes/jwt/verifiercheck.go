@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
@@ -92,7 +93,12 @@ func (o *VerifierOptions) checkForeign(issuer, audience string) error {
 	if err := o.checkOwn(audience); err != nil {
 		return err
 	}
+	if err := (authn.BearerChallenge{ResourceMetadata: o.ResourceMetadata}).Check(); err != nil {
+		return err
+	}
 	switch {
+	case o.ResourceMetadata != "" && o.Header != "":
+		return mistake("ResourceMetadata cannot be combined with Header (a token in the header of a proxy has no challenge)")
 	case o.MaxLifetime < 0:
 		return mistake("MaxLifetime %v is negative", o.MaxLifetime)
 	case o.IgnoreFirstPartyScopes && len(o.FirstPartyClients) == 0:

@@ -23,6 +23,11 @@ type VerifierOptions struct {
 	Name string
 	// Realm is the realm in the challenge. "" means none.
 	Realm string
+	// ResourceMetadata is the URL of the protected resource metadata of this API (RFC 9728), for the
+	// challenge. Model Context Protocol clients find the issuer by it. Use the URL method of package
+	// schemes/oauth2/resource. Schemes of one chain must have the same value. "" means none. It
+	// cannot be combined with Header, because such a verifier has no challenge.
+	ResourceMetadata string
 	// Algorithms are the accepted algorithms. nil means those of the keys. HMAC algorithms are an
 	// error, because published keys are not secret.
 	Algorithms []jose.Algorithm

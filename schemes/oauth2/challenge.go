@@ -17,7 +17,7 @@ import (
 func (s *Scheme) Challenge(r *http.Request, err error) string {
 	var refused *authn.Error
 	failed := errors.As(err, &refused) && slices.Contains([]string{s.invalid.Code, "invalid_dpop_proof", "use_dpop_nonce", authn.CodeInsufficientScope, authn.CodeInsufficientAuthentication}, refused.Code)
-	bearer := authn.BearerChallenge{Invalid: s.invalid.Code, StepUp: true}
+	bearer := authn.BearerChallenge{ResourceMetadata: s.opts.ResourceMetadata, Invalid: s.invalid.Code, StepUp: true}
 	if s.opts.DPoP == nil || failed && !underDPoP(r) {
 		return bearer.For(err)
 	}

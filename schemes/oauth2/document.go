@@ -14,7 +14,9 @@ const ScopeOfflineAccess = "offline_access"
 
 // ResourceMetadata returns the endpoint from which clients learn which server issues tokens for
 // this API (RFC 9728). Mount it at /.well-known/oauth-protected-resource. scopes are the scopes of
-// the API. It panics without Options.Audience.
+// the API; offline_access is omitted, because it gives no right at an API. If Audience has a path,
+// or if clients must find the document by the challenge, use package schemes/oauth2/resource. It
+// panics without Options.Audience.
 func (s *Scheme) ResourceMetadata(scopes ...string) http.Handler {
 	if s.opts.Audience == "" {
 		panic("oauth2: ResourceMetadata requires Options.Audience")
@@ -26,7 +28,7 @@ func (s *Scheme) ResourceMetadata(scopes ...string) http.Handler {
 	return Document(struct {
 		Resource string           `json:"resource"`
 		Servers  []string         `json:"authorization_servers"`
-		Scopes   []string         `json:"scopes_supported"`
+		Scopes   []string         `json:"scopes_supported,omitempty"`
 		Methods  []string         `json:"bearer_methods_supported"`
 		Proofs   []jose.Algorithm `json:"dpop_signing_alg_values_supported,omitempty"`
 	}{s.opts.Audience, []string{s.issuer}, slices.DeleteFunc(slices.Clone(scopes), func(name string) bool { return name == ScopeOfflineAccess }), []string{"header"}, proofs})

@@ -33,6 +33,10 @@ type Options struct {
 	// it, so the server and its API must have the same value. If Audience is "", only tokens of
 	// servers without an Audience are accepted.
 	Audience string
+	// ResourceMetadata is the URL of the protected resource metadata of this API (RFC 9728), for the
+	// challenge. Model Context Protocol clients find the issuer by it. Use the URL method of package
+	// schemes/oauth2/resource. Schemes of one chain must have the same value. "" means none.
+	ResourceMetadata string
 	// SignedAccess enables access tokens that are JWTs (RFC 9068). The scheme accepts JWTs that
 	// these keys verify, and a server that uses this scheme issues them. SignedAccess requires an
 	// Audience. Nil means opaque tokens only.
@@ -118,6 +122,9 @@ func New(issuer string, store Store, opts *Options) (*Scheme, error) {
 	}
 	if len(o.Audience) > maxAudience || strings.ContainsFunc(o.Audience, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
 		return nil, fmt.Errorf("oauth2: New: invalid Audience %q (a URI: printable ASCII without spaces, quotes and backslashes, up to %d bytes)", o.Audience, maxAudience)
+	}
+	if err := (authn.BearerChallenge{ResourceMetadata: o.ResourceMetadata}).Check(); err != nil {
+		return nil, fmt.Errorf("oauth2: New: %w", err)
 	}
 	if o.SignedAccess != nil && o.Audience == "" {
 		return nil, errors.New("oauth2: New: SignedAccess requires Audience (a token without aud would be valid everywhere)")

@@ -65,7 +65,7 @@ func TestMainModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, module := range []string{"github.com/go-chi/chi", "github.com/labstack/echo", "github.com/gin-gonic/gin"} {
+	for _, module := range []string{"github.com/go-chi/chi", "github.com/labstack/echo", "github.com/gin-gonic/gin", "github.com/modelcontextprotocol"} {
 		if strings.Contains(string(sums), module) {
 			t.Errorf("go.sum has %s", module)
 		}

@@ -51,6 +51,10 @@ func (c ClientCredentials) MarshalText() ([]byte, error) { return []byte(c.Strin
 type Options struct {
 	// Name is the value of Identity.Scheme; "" means "oauth2".
 	Name string
+	// ResourceMetadata is the URL of the protected resource metadata of this API (RFC 9728), for the
+	// challenge. Model Context Protocol clients find the issuer by it. Use the URL method of package
+	// schemes/oauth2/resource. Schemes of one chain must have the same value. "" means none.
+	ResourceMetadata string
 	// Prefix is the prefix of the issuer's tokens, such as "ory_at_", or "vat_" if the issuer is a
 	// server of this module. For tokens without this prefix the chain tries its other schemes. Set
 	// it if the issuer's tokens have a prefix.
@@ -169,6 +173,9 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	case !isPrefix(o.Prefix):
 		return nil, fmt.Errorf("introspect: New: invalid Prefix %q (letters, digits and -._~+/; not the beginning of a JWT)", o.Prefix)
 	}
+	if err := (authn.BearerChallenge{ResourceMetadata: o.ResourceMetadata}).Check(); err != nil {
+		return nil, fmt.Errorf("introspect: New: %w", err)
+	}
 	o.OwnPrefixes = slices.Clone(o.OwnPrefixes)
 	if slices.ContainsFunc(o.OwnPrefixes, func(p string) bool { return p == "" || !isPrefix(p) }) {
 		return nil, fmt.Errorf("introspect: New: invalid prefix in OwnPrefixes %q (letters, digits and -._~+/; not the beginning of a JWT)", o.OwnPrefixes)
@@ -233,12 +240,6 @@ func (i *Scheme) Headers() []string { return []string{"Authorization"} }
 // Formats returns Bearer with Options.Prefix, or with authn.AnyFormat if there is no prefix.
 func (i *Scheme) Formats() []authn.CredentialFormat {
 	return []authn.CredentialFormat{{Keyword: "Bearer", Format: cmp.Or(i.opts.Prefix, authn.AnyFormat)}}
-}
-
-// Challenge returns a Bearer challenge with the scopes that the route requires (RFC 6750, section
-// 3). It has an error for a rejected token, and for a token whose scopes do not suffice.
-func (i *Scheme) Challenge(_ *http.Request, err error) string {
-	return authn.BearerChallenge{Invalid: i.invalid.Code, StepUp: true}.For(err)
 }
 
 // Authenticate reads an opaque token with the keyword Bearer and gets the response about it from
