@@ -63,7 +63,7 @@ type collectorKey struct{ *Notifier }
 // Otherwise neither is. If Change returns an error that the function change did not return, nothing
 // was stored. A credential that was to be revoked is still valid, and the caller answers 503.
 //
-// change may call Change. For the same store, the inner change is part of the outer one. For another
+// Calls can be nested. For the same store, the inner change is part of the outer one. For another
 // store it is a change of its own, which is committed first.
 //
 // If the database aborts the transaction, change may run several times; see storage.Retrier. change

@@ -14,7 +14,7 @@
 // Applications configure the login endpoints of all schemes with [Options]: the names of the
 // fields, and members that are added to the response.
 //
-// A body can have at most 256 values and [MaxBody] bytes, or fewer bytes if its fields are short
-// (see [Read]). The package imports only the standard library and packages of this module that do
+// A body can have at most 256 values and [MaxBody] bytes. The limit in bytes is lower if the
+// endpoint's fields are short (see [Read]). The package imports only the standard library and packages of this module that do
 // the same.
 package login

@@ -49,7 +49,7 @@ var _ Store = (*Shared)(nil)
 // Replicas returns a function for [NewShared] that always returns n.
 func Replicas(n int) func() int { return func() int { return n } }
 
-// NewShared returns a store that counts in limits. The function replicas returns the number of
+// NewShared returns a [Store] that keeps its counts in the given [storage.RateLimits]. The function replicas returns the number of
 // processes that serve requests now. Use LiveReplicas of gormstore.Store, or [Replicas](3) for a
 // fixed number. It is called when the RateLimits begins to fail, and must not wait; a result below
 // 1 counts as 1. opts can be nil. NewShared returns an error if limits or replicas is nil.

@@ -199,7 +199,7 @@ func (s *Site) elsewhere(issuing *jwt.Scheme) authn.Authenticator {
 	rec := httptest.NewRecorder()
 	issuing.JWKS().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
 	ring := must(jose.NewKeySet(must(jose.ParseJWKS(rec.Body.Bytes()))...))
-	return must(jwt.NewVerifier(issuer, audience, ring, &jwt.VerifierOptions{Clock: s.w.clock}))
+	return must(jwt.NewVerifier(issuer, audience, ring, &jwt.VerifierOptions{Clock: s.w.clock, Leeway: jwt.LeewayOff}))
 }
 
 // call sends a request; headers are name and value by turns. A body that begins with { is

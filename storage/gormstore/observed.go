@@ -80,6 +80,24 @@ func outcomeOf(err error) (o observe.StoreOutcome, status string) {
 // verbs are the operations of statements.
 var verbs = []string{"SELECT", "INSERT", "UPDATE", "DELETE"}
 
+// outside returns the index of the first part that is not within parentheses, or -1. A column can be a
+// subquery with a table of its own.
+func outside(text, part string) int {
+	depth := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth == 0 && strings.HasPrefix(text[i:], part) {
+			return i
+		}
+	}
+	return -1
+}
+
 // statement returns the operation and the first table of a statement. Only names of the library are
 // returned, because a table of the application may be named after a customer.
 func (s *Store) statement(query string) (operation, table string) {
@@ -94,7 +112,7 @@ func (s *Store) statement(query string) (operation, table string) {
 	case "UPDATE":
 		before = ""
 	}
-	if i := strings.Index(rest, before); i >= 0 {
+	if i := outside(rest, before); i >= 0 {
 		rest = rest[i+len(before):]
 	} else if operation == "SELECT" {
 		return operation, ""

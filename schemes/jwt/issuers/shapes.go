@@ -22,8 +22,8 @@ func within(s, chars string) bool {
 
 const (
 	numerals = "0123456789"
-	lower  = "abcdefghijklmnopqrstuvwxyz"
-	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	lower    = "abcdefghijklmnopqrstuvwxyz"
+	upper    = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 
 // withoutPort cuts off a port of 1 to 5 numerals. It returns false for a malformed one.
