@@ -9,7 +9,7 @@ import (
 )
 
 // otherOptions are the exported types with options whose names do not end with Options.
-var otherOptions = []string{"cached.DenySet", "health.Checks"}
+var otherOptions = []string{"cached.DenySet", "health.Checks", "server.ClientDocuments", "server.Fetching"}
 
 // modules are the modules beside the root module whose options are settings, too.
 var modules = []string{"contrib/otel", "contrib/prometheus"}
