@@ -30,7 +30,7 @@ GOTEST = GOGC=300 scripts/with-services $(GO) test -timeout 30m -p 4
 test: ## all tests, on real SQLite and PostgreSQL, and those of the modules in MODULES; "make lint" vets
 	@test -d "$(VESTIBULE_VECTORS)" || echo "not run (failing if CI is set): tests that read other projects' vectors; VESTIBULE_VECTORS names no folder"
 	{ $(GOTEST) -vet=off $(TESTFLAGS) $(SLOW) ./... && all=0 || all=1; \
-	  for module in $(MODULES); do (cd $$module && $(GO) test -vet=off $(TESTFLAGS) ./...) || all=1; done; [ $$all = 0 ]; } $(TESTOUT)
+	  scripts/with-services sh -c 'all=0; for module in $(MODULES); do (cd $$module && $(GO) test -vet=off $(TESTFLAGS) ./...) || all=1; done; exit $$all' || all=1; [ $$all = 0 ]; } $(TESTOUT)
 
 # The detector makes a password hash ten times as slow, and it is not x/crypto that is tested.
 race: ## all tests with the race detector

@@ -3,7 +3,7 @@ package prometheus
 // knownCodes are the codes of the library's errors; docs/reference/errors.md explains them.
 var knownCodes = []string{
 	"access_denied", "authentication_failed", "authorization_pending", "consent_required", "error",
-	"expired_token", "insecure_transport", "insufficient_scope", "invalid", "invalid_client",
+	"expired_token", "insecure_transport", "insufficient_scope", "insufficient_user_authentication", "invalid", "invalid_client",
 	"invalid_client_metadata", "invalid_credentials", "invalid_dpop_proof", "invalid_grant",
 	"invalid_redirect_uri", "invalid_request", "invalid_request_uri", "invalid_scope",
 	"invalid_target", "invalid_token", "login_required", "method_not_allowed", "not_authenticated",

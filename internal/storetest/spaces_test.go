@@ -296,7 +296,13 @@ var kinds = map[string]struct {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() { _ = a.recovery.Run(ctx) }()
-		return <-a.links
+		select {
+		case link := <-a.links:
+			return link
+		case <-time.After(time.Minute):
+			t.Fatal("no link was sent")
+			return nil
+		}
 	}, func(t *testing.T, b *space, c any) (string, error) {
 		err := b.recovery.ResetPassword(t.Context(), c.(string), "a new and long enough password")
 		return b.subject, err
@@ -451,7 +457,7 @@ func TestSpaces_attack_253(t *testing.T) {
 		must(t, s.Migrate(t.Context()))
 		must(t, errors.Join(
 			s.DB(t.Context()).Exec("CREATE TABLE "+name+" (id BIGINT PRIMARY KEY, login TEXT UNIQUE NOT NULL, hash TEXT NOT NULL, active BOOLEAN NOT NULL, roles TEXT NOT NULL DEFAULT '')").Error,
-			s.DB(t.Context()).Exec("INSERT INTO "+name+" VALUES (1, 'ann', 'x$unusable', TRUE, 'admin')").Error))
+			s.DB(t.Context()).Exec("INSERT INTO "+name+" VALUES (1, 'ann', 'pbkdf2_sha256$1$salt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', TRUE, 'admin')").Error))
 	}
 	databases := map[string]func(t *testing.T) func(*gormstore.Options) (*gormstore.Store, error){
 		"sqlite": func(t *testing.T) func(*gormstore.Options) (*gormstore.Store, error) {
@@ -497,7 +503,7 @@ func TestSpaces_attack_253(t *testing.T) {
 			var out []storagetest.Store
 			for _, name := range []string{"customers", "staff"} {
 				s := memory.New(&memory.Options{Space: name})
-				must(t, s.CreateUser(t.Context(), storage.User{ID: storage.SubjectIn(storage.SpaceOf(s), "1"), Name: "ann", Password: "x$unusable", Active: true, Roles: []string{"admin"}}))
+				must(t, s.CreateUser(t.Context(), storage.User{ID: storage.SubjectIn(storage.SpaceOf(s), "1"), Name: "ann", Password: "pbkdf2_sha256$1$salt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", Active: true, Roles: []string{"admin"}}))
 				out = append(out, s)
 			}
 			return out[0], out[1]
