@@ -60,7 +60,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		return nil, nil, err
 	}
 	sessions := server.Sessions{Of: browsers.FromIdentity, Token: session.Token}
-	if _, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent, IDTokenClaims: []string{"preferred_username"}}); err != nil {
+	if _, err := openid.New(srv, &openid.Options{Sessions: sessions, EndSession: browsers.EndCurrent, IDTokenClaims: []string{"preferred_username", "email"}}); err != nil {
 		return nil, nil, err
 	}
 	if _, err := consent.New(srv, sessions, "/login", nil); err != nil {
