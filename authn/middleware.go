@@ -60,7 +60,8 @@ type Options struct {
 	// Trace stores the steps of each decision in the context of the request, for [TraceFrom]. It
 	// costs allocations. Use it in tests.
 	Trace bool
-	// Clock returns the time for measuring durations. nil means the monotonic clock of the process.
+	// Clock returns the time for measuring durations, and for the time since a login (see [LoginAge]).
+	// nil means the monotonic clock of the process for durations, and time.Now for logins.
 	Clock func() time.Time
 	// Edited is for tests. Requests with the same credentials share values. If Edited is set, the
 	// middleware checks after each handler that these values have not changed. It calls Edited with

@@ -31,6 +31,10 @@ func pruneCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
+			age := c.Duration("audit")
+			if age < 0 {
+				return fmt.Errorf("-audit %v is negative (at least 0)", age)
+			}
 			if c.IsSet("every") {
 				return pruneEvery(ctx, c, db)
 			}
@@ -47,10 +51,7 @@ func pruneCommand() *cli.Command {
 				}
 			}
 			events := 0
-			for age := c.Duration("audit"); age != 0; {
-				if age < 0 {
-					return fmt.Errorf("-audit %v is negative (at least 0)", age)
-				}
+			for age > 0 {
 				n, err := db.PruneAudit(ctx, time.Now().Add(-age), batch)
 				events += n
 				if err != nil {

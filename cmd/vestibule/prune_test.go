@@ -53,3 +53,32 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 func block(t *testing.T, db storage.Blocklist, n int) error {
 	return db.Block(t.Context(), time.Unix(1, 0), storage.BlockKeyOf(storage.BlockJTI, "", string(rune('a'+n))))
 }
+
+// A negative age is an error before anything is removed.
+func TestPruneNegativeAge(t *testing.T) {
+	path := t.TempDir() + "/db"
+	db, err := sqlite.Open(path, nil)
+	if err == nil {
+		err = db.Migrate(t.Context())
+	}
+	if err == nil {
+		err = block(t, db, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	run := func(arguments ...string) (string, error) {
+		var out strings.Builder
+		err := command(strings.NewReader(""), &out, &out).Run(t.Context(), append([]string{"vestibule", "-db", "sqlite:" + path, "prune"}, arguments...))
+		return out.String(), err
+	}
+	for _, more := range [][]string{nil, {"-every", "1h"}} {
+		if out, err := run(append([]string{"-audit", "-1h"}, more...)...); err == nil || !strings.Contains(err.Error(), "negative") {
+			t.Errorf("%q: %s, %v", more, out, err)
+		}
+	}
+	if out, err := run(); err != nil || out != "removed 1 records and 0 audit events\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}

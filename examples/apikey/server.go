@@ -16,6 +16,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/examples/apikey/apikey"
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/observe/health"
 	"github.com/vestibule-auth/vestibule/schemes/basic"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/cached"
@@ -71,7 +72,7 @@ func server(ctx context.Context, db *cached.Store, ring *keys.Ring, hasher *pass
 	mux.Handle("POST /logout-everywhere", a.endpoints.NoContent(http.MethodPost, a.logoutEverywhere), authz.FirstParty)
 	mux.Handle("GET /api/profile", a.endpoints.JSON(http.MethodGet, a.profile), authz.IsAuthenticated, authz.HasScope("profile"))
 	// #endregion route
-	mux.Public("GET /healthz", a.endpoints.JSON(http.MethodGet, a.health))
+	mux.Public("GET /healthz", health.Live(health.Checks{Store: a.db.Ping}))
 	return mux, nil
 }
 
@@ -196,9 +197,4 @@ func (a *api) profile(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, authn.PermissionDenied("")
 	}
 	return map[string]string{"username": user.Name, "email": user.Email, "scheme": authn.FromContext(r.Context()).Scheme}, nil
-}
-
-func (a *api) health(_ http.ResponseWriter, r *http.Request) (any, error) {
-	_, err := a.db.SubjectEpoch(r.Context(), "health")
-	return map[string]string{}, err
 }

@@ -40,6 +40,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/username"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/observe/health"
 	"github.com/vestibule-auth/vestibule/schemes/token"
 	"github.com/vestibule-auth/vestibule/storage"
 	"github.com/vestibule-auth/vestibule/storage/gormstore"
@@ -160,7 +161,7 @@ func server(db *gormstore.Store, ring *keys.Ring, passwords *password.Checker, f
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, &opts))
 	mux.Public("POST /api/auth-token", tokens.Login(passwords))
 	mux.Public("POST /api/logout", tokens.Logout())
-	mux.Public("GET /healthz", health(db))
+	mux.Public("GET /healthz", health.Live(health.Checks{Store: db.Ping}))
 	mux.HandleFunc("GET /api/profile", profile, authz.IsAuthenticated)
 	return withoutSlash(mux), nil
 }
@@ -168,17 +169,6 @@ func server(db *gormstore.Store, ring *keys.Ring, passwords *password.Checker, f
 func profile(w http.ResponseWriter, r *http.Request) {
 	user, _ := authn.UserFrom[*storage.Account](r.Context())
 	writeJSON(w, map[string]string{"username": user.Name, "email": user.Email})
-}
-
-// health answers 200 if the database answers, else 503.
-func health(db *gormstore.Store) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := db.Ping(r.Context()); err != nil {
-			authn.Respond(w, r, err)
-			return
-		}
-		writeJSON(w, map[string]string{"status": "ok"})
-	})
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

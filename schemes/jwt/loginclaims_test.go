@@ -50,8 +50,8 @@ func TestLoginClaims(t *testing.T) {
 		})
 	}
 	for name, o := range map[string]jwt.VerifierOptions{
-		"classes of nobody":  {ACR: mapped},
-		"classes of our own": {ACR: mapped, LoginClaims: true, OwnIssuer: true},
+		"ACR without LoginClaims": {ACR: mapped},
+		"ACR with OwnIssuer":      {ACR: mapped, LoginClaims: true, OwnIssuer: true},
 	} {
 		if _, err := jwt.NewVerifier(idp, audience, ring, &o); err == nil {
 			t.Error(name, "accepted")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/storage"
 )
 
 // clone returns a copy that shares no list with o.
@@ -133,11 +134,6 @@ func (o *VerifierOptions) checkNames(issuer, audience string) error {
 	return nil
 }
 
-// isSpace reports whether a text is the name of an account table: [a-z0-9_]{1,32}.
-func isSpace(s string) bool {
-	return len(s) >= 1 && len(s) <= 32 && !strings.ContainsFunc(s, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' })
-}
-
 // checkOwn checks OwnIssuer.
 func (o *VerifierOptions) checkOwn(audience string) error {
 	switch {
@@ -149,7 +145,7 @@ func (o *VerifierOptions) checkOwn(audience string) error {
 		return mistake("OwnIssuer requires an audience, and cannot be combined with NoIssuer, Issuers, SubjectClaim or Header")
 	case o.Space != "" && !o.OwnIssuer:
 		return mistake("Space requires OwnIssuer")
-	case o.Space != "" && !isSpace(o.Space):
+	case o.Space != "" && storage.CheckSpace(o.Space) != nil:
 		return mistake("Space %q is invalid (1 to 32 of a-z, 0-9 and _)", o.Space)
 	}
 	return nil

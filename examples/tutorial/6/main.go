@@ -36,6 +36,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/throttle"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/keys"
+	"github.com/vestibule-auth/vestibule/observe/health"
 	"github.com/vestibule-auth/vestibule/schemes/knox"
 	"github.com/vestibule-auth/vestibule/schemes/session"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -229,7 +230,9 @@ func newServer(ctx context.Context, c config, db *gormstore.Store, ring *keys.Ri
 	mux.Public("POST /api/logout", devices.Logout())
 	mux.HandleFunc("POST /api/logout-everywhere", api.logoutEverywhere, authz.FirstParty)
 	// #endregion devices
-	mux.Public("GET /healthz", http.HandlerFunc(api.health))
+	// #region health
+	mux.Public("GET /healthz", health.Live(health.Checks{Store: db.Ping}))
+	// #endregion health
 	return secure(mux), nil
 }
 

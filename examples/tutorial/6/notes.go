@@ -175,19 +175,6 @@ func (a *api) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
 
 // #endregion everywhere
 
-// #region health
-
-// health reports whether the database answers.
-func (a *api) health(w http.ResponseWriter, r *http.Request) {
-	if _, err := a.db.SubjectEpoch(r.Context(), "health"); err != nil {
-		authn.Respond(w, r, err) // 503
-		return
-	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-}
-
-// #endregion health
-
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
