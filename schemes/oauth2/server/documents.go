@@ -32,8 +32,9 @@ import (
 // refresh_token, always needs a code challenge and the user's consent, and is never trusted. An
 // administrator can disable its record, which bars the ID.
 //
-// Limits: 10 fetches per minute for a client address, 6 for a host, and 16 at the same time. URLs
-// of clients that a user has allowed have limits of their own. A document is used for 5 minutes to
+// Limits: 10 fetches per minute for a client address, 6 for a host and a client's network, and 16 at
+// the same time. URLs of clients that a user has allowed, and URLs whose document is known, have
+// limits of their own. A document is used for 5 minutes to
 // 24 hours, as its server says, or else one hour. If it then cannot be fetched, the last one is used
 // for another 24 hours at authorization requests, and for another 7 days at refreshes.
 type ClientDocuments struct {
@@ -122,17 +123,19 @@ func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr
 	case !s.isDocument(id):
 		return c, nil, storage.ErrNotFound
 	}
-	known := documentClient{client: c}
-	proved := recorded
+	known, kind, has := documentClient{client: c}, allowedURL, true
 	if !recorded {
-		if known, proved = s.documents.cached(id); !proved && had != nil {
-			known, proved = *had, true
+		if known, has = s.documents.cached(id); !has && had != nil {
+			known, has = *had, true
+		}
+		if kind = strangeURL; has {
+			kind = cachedURL
 		}
 	}
-	if proved && s.isFresh(known.client) {
+	if has && s.isFresh(known.client) {
 		return known.client, known.body, nil
 	}
-	next, err := s.document(ctx, id, known.client, proved, from)
+	next, err := s.document(ctx, id, known.client, kind, from)
 	var refused *authn.Error
 	switch {
 	case err == nil && recorded:
@@ -142,7 +145,7 @@ func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr
 		return next.client, next.body, nil
 	case errors.As(err, &refused):
 		return c, nil, errDocument.WithCause(err)
-	case proved && s.now().Before(known.client.Document.Fresh.Add(staleAuthorize)):
+	case has && s.now().Before(known.client.Document.Fresh.Add(staleAuthorize)):
 		return known.client, known.body, nil
 	case isLimited(err):
 		return c, nil, oauth2.OnPage(err)
@@ -158,7 +161,7 @@ func (s *Server) refreshedClient(ctx context.Context, id string) (storage.Client
 	if err != nil || !c.FromDocument() || c.Disabled || s.documents == nil || s.isFresh(c) {
 		return c, err
 	}
-	next, err := s.document(ctx, id, c, true, netip.Addr{})
+	next, err := s.document(ctx, id, c, allowedURL, storage.ClientAddr(ctx))
 	var refused *authn.Error
 	switch {
 	case err == nil:
@@ -187,12 +190,12 @@ func (d *documents) cached(id string) (documentClient, bool) {
 
 // document fetches a document. Requests for the same ID share one fetch. If the request that made
 // it was limited by its own address, the others try for themselves.
-func (s *Server) document(ctx context.Context, id string, old storage.Client, proved bool, from netip.Addr) (documentResult, error) {
+func (s *Server) document(ctx context.Context, id string, old storage.Client, kind urlKind, from netip.Addr) (documentResult, error) {
 	if err := clientdoc.CheckID(id); err != nil {
 		return documentResult{}, err
 	}
 	d := s.documents
-	paid := proved
+	paid := false
 	for {
 		d.mu.Lock()
 		f := d.fetches.Get(id)
@@ -202,7 +205,7 @@ func (s *Server) document(ctx context.Context, id string, old storage.Client, pr
 		}
 		d.mu.Unlock()
 		if mine {
-			s.runFetch(context.WithoutCancel(ctx), id, old, proved, paid, from, f)
+			s.runFetch(context.WithoutCancel(ctx), id, old, kind, paid, from, f)
 			return f.Result, f.Result.err
 		}
 		if err := f.Wait(ctx); err != nil {
@@ -219,7 +222,7 @@ func (s *Server) document(ctx context.Context, id string, old storage.Client, pr
 }
 
 // runFetch makes a shared fetch.
-func (s *Server) runFetch(ctx context.Context, id string, old storage.Client, proved, paid bool, from netip.Addr, f *flight.Call[documentResult]) {
+func (s *Server) runFetch(ctx context.Context, id string, old storage.Client, kind urlKind, paid bool, from netip.Addr, f *flight.Call[documentResult]) {
 	f.Result.err = errDocument // if the hook panics
 	d := s.documents
 	defer func() {
@@ -236,15 +239,15 @@ func (s *Server) runFetch(ctx context.Context, id string, old storage.Client, pr
 			return
 		}
 	}
-	f.Result.client, f.Result.body, f.Result.err = s.readDocument(ctx, id, old, proved, from)
+	f.Result.client, f.Result.body, f.Result.err = s.readDocument(ctx, id, old, kind, from)
 }
 
 // errHook is the error of ClientDocuments.Allow that is not a rejection.
 var errHook = errors.New("server: ClientDocuments.Allow failed")
 
-func (s *Server) readDocument(ctx context.Context, id string, old storage.Client, proved bool, from netip.Addr) (storage.Client, []byte, error) {
+func (s *Server) readDocument(ctx context.Context, id string, old storage.Client, kind urlKind, from netip.Addr) (storage.Client, []byte, error) {
 	d := s.documents
-	read, err := s.fetch(ctx, id, d.opts.MaxBytes, proved, from)
+	read, err := s.fetch(ctx, id, d.opts.MaxBytes, kind, from)
 	if err != nil {
 		return storage.Client{}, nil, err
 	}
