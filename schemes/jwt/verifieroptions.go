@@ -125,6 +125,11 @@ type VerifierOptions struct {
 	// its subject equals its client, or by a rule of Machine. Keycloak, Entra ID and Auth0 require
 	// such a rule, because the subject of their service accounts differs from the client.
 	FirstPartyClients []string
+	// FirstPartyRequire are conditions that a token of FirstPartyClients must also meet to have its
+	// user's full rights, such as a claim that only users' tokens have. Use it for issuers whose
+	// tokens of machines cannot always be recognized. A token that does not meet them keeps its client
+	// and its scopes.
+	FirstPartyRequire []Rule
 	// IgnoreFirstPartyScopes ignores the scopes of FirstPartyClients. Use it for issuers that put
 	// scopes such as "openid profile" into each token.
 	IgnoreFirstPartyScopes bool

@@ -23,7 +23,7 @@ func Auth0(domain, audience string) Preset {
 		Issuer: "https://" + domain + "/", Audience: audience, KeysURL: "https://" + domain + "/.well-known/jwks.json",
 		Options: jwt.VerifierOptions{
 			Name: "auth0", Algorithms: rs256, Types: []string{jwt.TypeAccess, "JWT"}, NoID: true, ClientClaims: []string{"client_id", "azp"},
-			Machine: []jwt.Rule{jwt.Is("gty", "client-credentials")}, MaxLifetime: day,
+			Machine: []jwt.Rule{jwt.Is("gty", "client-credentials"), jwt.Ends("sub", "@clients")}, MaxLifetime: day,
 		},
 	}
 }
@@ -92,7 +92,8 @@ func Keycloak(url, realm, audience string) Preset {
 		Issuer: issuer, Audience: audience, KeysURL: issuer + "/protocol/openid-connect/certs",
 		Options: jwt.VerifierOptions{
 			Name: "keycloak", Algorithms: rs256, Types: []string{"JWT", jwt.TypeAccess}, Require: []jwt.Rule{jwt.Is("typ", "Bearer")},
-			ClientClaims: []string{"azp", "client_id"}, Machine: []jwt.Rule{jwt.Has("client_id"), jwt.Has("clientId")}, MaxLifetime: time.Hour,
+			ClientClaims: []string{"azp", "client_id"}, Machine: []jwt.Rule{jwt.Has("client_id"), jwt.Has("clientId")}, FirstPartyRequire: []jwt.Rule{jwt.Has("sid")},
+			MaxLifetime: time.Hour,
 		},
 	}
 }

@@ -47,8 +47,9 @@ type ClientDocuments struct {
 	MaxBytes int
 	// SameOrigin requires that redirect URIs with https have the origin of the document.
 	SameOrigin bool
-	// Allow decides whether a client is accepted, each time its document was fetched. It returns
-	// nil, an *authn.Error to reject the client, or any other error if it failed. Nil accepts all.
+	// Allow decides whether a client is accepted, each time its document was fetched. If it changes
+	// its mind, a client whose document cannot be fetched can still refresh for up to 8 days; to stop a
+	// client at once, disable its record. Allow returns nil, an *authn.Error to reject the client, or any other error if it failed. Nil accepts all.
 	Allow func(ctx context.Context, id string, document []byte) error
 }
 
@@ -114,6 +115,7 @@ var errDocument = oauth2.OnPage(oauth2.NewError("invalid_client", "The client is
 // or an *oauth2.Error for a page. Any other error is a server error.
 func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr, had *documentClient) (storage.Client, []byte, error) {
 	c, err := s.store.ClientByID(ctx, id)
+	c = s.withinOptions(c)
 	recorded := err == nil
 	switch {
 	case err != nil && !errors.Is(err, storage.ErrNotFound):
@@ -153,6 +155,22 @@ func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr
 		return c, nil, err
 	}
 	return c, nil, errDocument.WithCause(err)
+}
+
+// withinOptions returns a client with a document without the scopes and resources that
+// ClientDocuments has lost since the document was read. The record can be much older.
+func (s *Server) withinOptions(c storage.Client) storage.Client {
+	if !c.FromDocument() || s.documents == nil {
+		return c
+	}
+	o := &s.documents.opts
+	c.Scopes, c.Default, c.Resources = common(c.Scopes, o.Scopes), common(c.Default, o.Scopes), common(c.Resources, o.Resources)
+	return c
+}
+
+// common returns the elements of list that are in other. It does not change list.
+func common(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return !slices.Contains(other, name) })
 }
 
 // refreshedClient returns the record of a client that refreshes, made anew if its document is old.

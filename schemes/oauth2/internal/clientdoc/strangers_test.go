@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/internal/oauthtest"
+	"github.com/vestibule-auth/vestibule/internal/publicfetch/fetchtest"
 	"github.com/vestibule-auth/vestibule/jose"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -128,5 +131,37 @@ func TestInventedDocuments_attack_491(t *testing.T) {
 			}
 		}
 		w.Pass(time.Second)
+	}
+}
+
+// The operator takes a scope and a resource away from such clients and restarts. The document is
+// fresh for a day, and then cannot be fetched any more.
+func TestWithdrawnRights_attack_494(t *testing.T) {
+	const api, other = "https://api.example", "https://other.example"
+	options := func(o *oauthtest.Options, scopes, resources []string) {
+		o.Scopes = map[string]string{"read": "", "write": ""}
+		o.ClientDocuments = &server.ClientDocuments{Scopes: scopes, Resources: resources}
+	}
+	w := newWorld(t, func(o *oauthtest.Options) { options(o, []string{"read", "write"}, []string{api, other}) })
+	w.age = "max-age=86400"
+	id := w.put("/c", nil)
+	begun := w.Allows(w.Alice("s"), "", oauthtest.Query(id, "redirect_uri", redirect, "scope", "read write", "resource", api))
+	elsewhere := w.Allows(w.Alice("s"), "", oauthtest.Query(id, "redirect_uri", redirect, "scope", "read write", "resource", other))
+	after := w.Beside(func(o *oauthtest.Options) {
+		oauthtest.WithSessions(o)
+		o.Fetching = server.Fetching{Addresses: []netip.Prefix{fetchtest.Home}, Roots: w.net.Roots, Resolver: w.net, InsecureLoopback: true}
+		options(o, []string{"read"}, []string{api})
+	})
+	w.remove("/c")
+	for _, wait := range []time.Duration{0, 20 * time.Hour, 6 * 24 * time.Hour} {
+		after.Pass(wait)
+		next := after.Refreshes("", begun.Refresh, "client_id", id)
+		if next.Status != 200 || next.Scope != "read" {
+			t.Errorf("after %s: %d, scope %q", wait, next.Status, next.Scope)
+		}
+		begun = next
+		if got := after.Refreshes("", elsewhere.Refresh, "client_id", id); got.Status != 400 || got.Error != "invalid_target" {
+			t.Errorf("after %s, for a resource that was taken away: %d %s", wait, got.Status, got.Error)
+		}
 	}
 }
