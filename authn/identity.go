@@ -46,6 +46,11 @@ type Identity struct {
 	Subject string
 	// Client is the OAuth 2.0 client that makes the request, or "".
 	Client string
+	// Actors are the clients that act for the user with a token from a token exchange (RFC 8693):
+	// the outermost one first, which acts now and is the only one that may decide access. The others
+	// show how the token came there. Empty for every other request. An actor that another issuer does
+	// not name is "". An identity with Actors is scope-limited: see [Identity.Delegated].
+	Actors []string
 	// Issuer is the issuer of Subject, or "" for this application. The same Subject from two
 	// issuers means two different accounts.
 	Issuer string
@@ -54,7 +59,7 @@ type Identity struct {
 	// Roles are the account's roles, such as "admin".
 	Roles []string
 	// Scopes limit what the credentials can be used for. nil means no limit by scopes. Scopes is
-	// never nil if Client is set. An empty list means that nothing is allowed.
+	// never nil if Client or Actors is set. An empty list means that nothing is allowed.
 	Scopes []string
 	// User is the account, if the scheme loaded it. It is read-only, because requests with the same
 	// credentials can share it. [UserFrom] returns a copy. If your own account type has a method
@@ -94,9 +99,9 @@ func (id *Identity) SetStore(store any) { id.store = store }
 func (id *Identity) Store() any { return id.store }
 
 // Delegated reports whether the identity is scope-limited, that is, whether the caller is an OAuth
-// 2.0 client or the credentials have scopes. Such an identity has fewer rights than the account:
+// 2.0 client, acts for the user (Actors), or has credentials with scopes. Such an identity has fewer rights than the account:
 // checks of roles and permissions deny it.
-func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil }
+func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil || len(id.Actors) > 0 }
 
 // FromContext returns the identity that the middleware found. It is anonymous if no middleware ran
 // or the request had no credentials. Each call returns new copies of Roles and Scopes, so you can
