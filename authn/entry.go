@@ -57,7 +57,7 @@ func (t *Table) newEntry(d *digest, by Authenticator, id *Identity, k *Keep, mos
 		e.handed.user = u
 	}
 	e.id.handed = &e.handed
-	e.id.Roles, e.id.Scopes, e.id.AMR, e.id.Actors = own(id.Roles), own(id.Scopes), own(id.AMR), own(id.Actors)
+	e.id.Roles, e.id.Scopes, e.id.AMR = own(id.Roles), own(id.Scopes), own(id.AMR)
 	if e.id.User, ok = keptUser(id.User); !ok {
 		return nil
 	}
@@ -76,7 +76,7 @@ func sizeOf(id *Identity, beside int) int64 {
 	}
 	n := int64(unsafe.Sizeof(entry{})) + 16 + 2*int64(beside)
 	n += int64(len(id.Subject) + len(id.Client) + len(id.Issuer) + len(id.ACR))
-	for _, list := range [...][]string{id.Roles, id.Scopes, id.AMR, id.Actors} {
+	for _, list := range [...][]string{id.Roles, id.Scopes, id.AMR, id.Actors()} {
 		for _, s := range list {
 			n += int64(len(s)) + 16
 		}

@@ -6,7 +6,7 @@
 //
 // An exchanged token always has less than the token that it was issued for: no other scopes, no
 // longer life than 5 minutes, and no refresh token. It names the clients that act for the user
-// (authn.Identity.Actors, and "act" in signed tokens and introspection). It belongs to the user's
+// (Identity.Actors of package authn, and "act" in signed tokens and introspection). It belongs to the user's
 // grant, so it is revoked with the grant, with the account, and by log-out-everywhere. It is also
 // revoked if its own client is disabled.
 //

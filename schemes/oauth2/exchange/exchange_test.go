@@ -2,6 +2,8 @@ package exchange_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -22,17 +24,23 @@ const (
 func newWorld(t *testing.T, s oauthtest.Store, signed bool) *oauthtest.World {
 	t.Helper()
 	p := oauthtest.NewProvider(t, s, jose.EdDSA, func(o *oauthtest.Options) { o.Exchange, o.SignedAccess = true, signed })
-	w := p.World
+	addClients(t, p.World)
+	return p.World
+}
+
+func addClients(t *testing.T, w *oauthtest.World) {
+	t.Helper()
 	for _, id := range []string{"next", "last", "end"} {
 		secret, digest, err := oauth2.NewSecret()
 		oauthtest.Must(t, err)
 		w.Secrets[id] = secret
 		c := storage.Client{ID: id, Method: oauth2.SecretBasic, Secret: digest, Grants: []string{oauth2.TokenExchange}, Scopes: []string{"read"}, Serves: []string{audience}, Resources: []string{billing}}
 		oauthtest.Must(t, oauth2.CheckClient(c))
-		oauthtest.Must(t, s.CreateClient(t.Context(), c))
+		oauthtest.Must(t, w.DB.CreateClient(t.Context(), c))
 	}
-	return w
 }
+
+func get(path string) *http.Request { return httptest.NewRequest("GET", oauthtest.Issuer+path, nil) }
 
 func exchanges(w *oauthtest.World, client, token string, pairs ...string) oauthtest.Reply {
 	return w.Post(w.Token(), client, append([]string{"grant_type", oauth2.TokenExchange, "subject_token", token, "subject_token_type", exchange.TokenType}, pairs...)...)
@@ -58,12 +66,12 @@ func TestExchange(t *testing.T) {
 		}
 		for range 2 { // the second time from a cache
 			id, err := w.Identity(got.Access)
-			if err != nil || id.Subject != "id-alice" || id.Client != "next" || fmt.Sprint(id.Actors, id.Scopes) != "[next] [read]" || id.Roles != nil || !id.Delegated() {
+			if err != nil || id.Subject != "id-alice" || id.Client != "next" || fmt.Sprint(id.Actors(), id.Scopes) != "[next] [read]" || id.Roles != nil || !id.Delegated() {
 				t.Fatalf("%+v, %v", id, err)
 			}
 		}
 		again := exchanges(w, "last", got.Access)
-		if id, err := w.Identity(again.Access); err != nil || fmt.Sprint(id.Actors) != "[last next]" {
+		if id, err := w.Identity(again.Access); err != nil || fmt.Sprint(id.Actors()) != "[last next]" {
 			t.Errorf("%s: %+v, %v", again.Body, id, err)
 		}
 		if r := w.Post(w.Introspect(), "api", "token", again.Access); !r.Active || !strings.Contains(r.Body, `"act":{"sub":"last","act":{"sub":"next"}}`) {

@@ -265,9 +265,10 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, i.invalid.WithCause(err)
 	}
 	id := authn.Identity{
-		Subject: t.Subject, Client: t.Client, Actors: t.Actors, Issuer: i.issuer, Scheme: i.opts.Name, Scopes: t.Scopes,
+		Subject: t.Subject, Client: t.Client, Issuer: i.issuer, Scheme: i.opts.Name, Scopes: t.Scopes,
 		Credential: t, Expires: t.Expires,
 	}
+	id.SetActors(t.Actors)
 	if i.opts.LoginClaims {
 		id.AuthTime = t.AuthTime
 	}

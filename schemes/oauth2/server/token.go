@@ -97,7 +97,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 		a, err = s.frame.exchange(r, grant, x)
 	}
 	if err == nil {
-		authn.Issued(r, authn.Identity{Subject: a.subject, Client: c.ID, Actors: a.actors}, a.Access)
+		id := authn.Identity{Subject: a.subject, Client: c.ID}
+		id.SetActors(a.actors)
+		authn.Issued(r, id, a.Access)
 	}
 	return a, p.Key, err
 }
