@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -90,11 +91,33 @@ type AccessToken struct {
 	// token without a Family. CreateAccess compares it; stores do not keep it.
 	ClientRevoked    time.Time
 	Scopes, Resource []string
+	// Actors are the clients that act for the subject with a token from a token exchange (RFC 8693),
+	// the outermost one first: it is Client, and acts now. Empty for every other token.
+	Actors []string
 	// Confirm is the thumbprint of a DPoP key; "" for a bearer token.
 	Confirm  string
 	AuthTime time.Time
 	Created  time.Time
 	Expires  time.Time
+}
+
+// MaxActors is how many actors an access token can have.
+const MaxActors = 3
+
+// checkActors returns ErrInvalid if the actors of a token cannot be stored.
+func (t *AccessToken) checkActors() error {
+	switch {
+	case len(t.Actors) == 0:
+		return nil
+	case len(t.Actors) > MaxActors || t.Actors[0] != t.Client || t.Subject == "":
+		return fmt.Errorf("%w: access token with more than %d actors, with another client than the first actor, or with actors and no subject", ErrInvalid, MaxActors)
+	}
+	for _, name := range t.Actors {
+		if err := CheckID("actor", name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Expired reports whether the token has expired at the given time.
@@ -108,8 +131,10 @@ func (t *AccessToken) Check() error {
 		end = fmt.Errorf("%w: access token without a digest or an expiry", ErrInvalid)
 	case (t.Subject == "") != (t.Family == ""):
 		end = fmt.Errorf("%w: access token with only one of subject and family", ErrInvalid)
+	case strings.Contains(t.Confirm, " "): // no thumbprint; stores may separate the actors from it by a space
+		end = fmt.Errorf("%w: access token with a confirmation that contains a space", ErrInvalid)
 	}
-	return errors.Join(end, CheckID("token id", t.ID), CheckID("client", t.Client), checkText("subject", t.Subject), checkText("family", t.Family),
+	return errors.Join(end, t.checkActors(), CheckID("token id", t.ID), CheckID("client", t.Client), checkText("subject", t.Subject), checkText("family", t.Family),
 		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm))
 }
 
@@ -155,6 +180,6 @@ type AccessTokens interface {
 // that application code cannot modify data that requests share.
 func (t *AccessToken) CloneCredential() any {
 	c := *t
-	c.Scopes, c.Resource = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource))
+	c.Scopes, c.Resource, c.Actors = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource)), slices.Clip(slices.Clone(c.Actors))
 	return &c
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
@@ -50,6 +51,9 @@ func (v *Verifier) party(t *jose.Token, a *Access) error {
 	}
 	if a.Subject == "" && a.Client == "" {
 		return claimError(v.subjectClaim(), errors.New("neither a subject nor a client"))
+	}
+	if raw, ok := c.Get("act"); ok {
+		a.Actors = actors.Read(raw)
 	}
 	named, err := v.scopesOf(c, a, machine)
 	if err != nil {
@@ -115,17 +119,21 @@ func (v *Verifier) scopesOf(c jose.Claims, a *Access, machine bool) (named bool,
 func (v *Verifier) firstParty(t *jose.Token, a *Access, named, machine bool) (bool, error) {
 	c := t.Claims
 	if v.opts.FirstParty {
-		if err := v.unnamed(c, slices.Concat(clientSigns, scopeSigns), ""); err != nil {
-			return false, err
+		signs := slices.Concat(clientSigns, scopeSigns)
+		if v.opts.OwnIssuer && a.Client != "" { // our server names the client and the scopes beside the actors
+			signs = slices.DeleteFunc(signs, func(name string) bool { return name == "act" })
 		}
-		if a.Client == "" {
-			return !named, nil
+		if err := v.unnamed(c, signs, ""); err != nil {
+			return false, err
 		}
 	}
 	for _, name := range []string{"act", "may_act"} {
 		if _, ok := c.Get(name); ok {
 			return false, nil // another party acts for the user
 		}
+	}
+	if v.opts.FirstParty && a.Client == "" {
+		return !named, nil
 	}
 	if machine || a.Client == "" || !slices.Contains(v.opts.FirstPartyClients, a.Client) {
 		return false, nil

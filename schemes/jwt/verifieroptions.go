@@ -135,7 +135,8 @@ type VerifierOptions struct {
 	IgnoreFirstPartyScopes bool
 	// OwnIssuer means that the subjects of this issuer are accounts of this application. Use it in
 	// a service that verifies tokens of another service of yours. Identity.Issuer is then "", so
-	// that authz.OwnedBy compares the subject. It implies FirstParty.
+	// that authz.OwnedBy compares the subject. It implies FirstParty. A token from a token exchange
+	// (package exchange) has its client, scopes and actors, and is never first-party.
 	OwnIssuer bool
 	// Space is the name of the account table of OwnIssuer's subjects ("staff" for "staff:1").
 	// Subjects of other tables are rejected. "" means subjects without a table name.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unique"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -239,7 +240,7 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 			t := &st.Access
 			out := kept{expires: t.Expires}
 			out.deps = names{s.stripeOfSubject(t.Subject), s.stripeOfBlock(storage.BlockKeyOf(storage.BlockSID, "", t.Family)), s.stripeOfBlock(blockClient(t.Client))}
-			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, t.ID, t.Family, t.Client, t.Confirm)
+			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, t.ID, t.Family, t.Client, actors.Pack(t.Confirm, t.Actors))
 			live := !st.Ended && (t.Subject == "" || st.User.Active)
 			if ok && live && t.Epoch == st.User.Epoch && t.Subject == st.User.ID {
 				out.item = &accessRecord{account: a, authTime: micros(t.AuthTime), since: micros(t.Created), expires: micros(t.Expires)}
@@ -249,7 +250,7 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 		},
 		open: func(it item) storage.AccessState { return it.(*accessRecord).state(&k.Digest) },
 		own: func(st storage.AccessState) storage.AccessState {
-			st.Access.Scopes, st.Access.Resource = own(st.Access.Scopes), own(st.Access.Resource)
+			st.Access.Scopes, st.Access.Resource, st.Access.Actors = own(st.Access.Scopes), own(st.Access.Resource), own(st.Access.Actors)
 			st.User = st.User.Clone()
 			return st
 		},

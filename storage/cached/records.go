@@ -7,6 +7,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -231,8 +232,9 @@ type accessRecord struct {
 func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	a := storage.AccessToken{
 		Digest: *d, ID: r.at(wordOwn), Family: r.at(wordOwn + 1), Client: r.at(wordOwn + 2), Subject: r.at(wordID), Epoch: r.epoch,
-		Confirm: r.at(wordOwn + 3), AuthTime: timeOf(r.authTime), Created: timeOf(r.since), Expires: timeOf(r.expires),
+		AuthTime: timeOf(r.authTime), Created: timeOf(r.since), Expires: timeOf(r.expires),
 	}
+	a.Confirm, a.Actors, _ = actors.Unpack(r.at(wordOwn + 3)) // packed by this process
 	if r.lists != nil {
 		a.Scopes, a.Resource = own(r.lists.scopes), own(r.lists.resource)
 	}

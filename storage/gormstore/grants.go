@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
@@ -114,6 +115,9 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	a.Digest = d
 	a.Scopes, a.Resource = words(r.scopes), words(r.resource)
 	a.AuthTime, a.Created, a.Expires = timeOf(r.authTime), timeOf(r.created), timeOf(r.expires)
+	if a.Confirm, a.Actors, err = actors.Unpack(a.Confirm); err != nil {
+		return storage.AccessState{}, err
+	}
 	if !s.users.held(&a.Subject) {
 		return storage.AccessState{}, storage.ErrNotFound
 	}
@@ -164,7 +168,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 			}
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertAccess), a.Digest[:], a.ID, family, a.Client, s.users.holder(a.Subject), a.Epoch, text(a.Scopes), text(a.Resource),
-			a.Confirm, micros(a.AuthTime), micros(a.Created), micros(a.Expires))
+			actors.Pack(a.Confirm, a.Actors), micros(a.AuthTime), micros(a.Created), micros(a.Expires))
 		if err == nil && n == 0 {
 			err = storage.ErrConflict
 		}

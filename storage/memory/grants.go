@@ -15,7 +15,7 @@ func copyCode(c storage.Code) storage.Code {
 }
 
 func copyAccess(a storage.AccessToken) storage.AccessToken {
-	a.Scopes, a.Resource = slices.Clone(a.Scopes), slices.Clone(a.Resource)
+	a.Scopes, a.Resource, a.Actors = slices.Clone(a.Scopes), slices.Clone(a.Resource), slices.Clone(a.Actors)
 	a.AuthTime, a.Created, a.Expires = a.AuthTime.UTC(), a.Created.UTC(), a.Expires.UTC()
 	return a
 }

@@ -268,6 +268,7 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		Subject: t.Subject, Client: t.Client, Issuer: i.issuer, Scheme: i.opts.Name, Scopes: t.Scopes,
 		Credential: t, Expires: t.Expires,
 	}
+	id.SetActors(t.Actors)
 	if i.opts.LoginClaims {
 		id.AuthTime = t.AuthTime
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/internal/params"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -32,6 +33,9 @@ type Token struct {
 	Type, Use string
 	Scopes    []string // never nil
 	Audience  []string // nil if the response has none
+	// Actors are the clients of "act" that act for the user (RFC 8693), the outermost one first; one
+	// that the issuer does not name is "".
+	Actors []string
 	// Bound reports that the token is sender-constrained ("cnf").
 	Bound bool
 	// Expires, NotBefore and AuthTime are zero if they are not in the response.
@@ -66,7 +70,7 @@ func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.
 
 func (t *Token) clone() *Token {
 	c := *t
-	c.Scopes, c.Audience = slices.Clone(t.Scopes), slices.Clone(t.Audience)
+	c.Scopes, c.Audience, c.Actors = slices.Clone(t.Scopes), slices.Clone(t.Audience), slices.Clone(t.Actors)
 	return &c
 }
 
@@ -165,6 +169,9 @@ func readAnswer(body []byte) (*Token, error) {
 	}
 	if cnf, ok := claims.Get("cnf"); ok {
 		t.Bound = string(cnf) != "null"
+	}
+	if act, ok := claims.Get("act"); ok {
+		t.Actors = actors.Read(act)
 	}
 	if _, ok := claims.Get("auth_time"); ok {
 		if t.AuthTime, err = claims.Time("auth_time"); err != nil {

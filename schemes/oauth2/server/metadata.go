@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -96,6 +97,7 @@ func (s *Server) ownMetadata() metadata {
 	if s.opts.InsecureImplicitGrant {
 		m.Grants, m.Responses, m.Modes = append(m.Grants, oauth2.Implicit), append(m.Responses, "token"), append(m.Modes, "fragment")
 	}
+	m.Grants = append(m.Grants, slices.Sorted(maps.Keys(s.extended.Grants))...)
 	if s.extended.Registration != "" {
 		m.Register = s.URL(s.extended.Registration)
 	}
