@@ -205,8 +205,8 @@ func Duende(issuer, audience string) Preset {
 }
 
 // Vestibule accepts access tokens that another service of yours issues with this library. Its
-// subjects are this application's accounts. issuer and audience are those of the issuing scheme.
-// keysURL is where it publishes its keys.
+// subjects are this application's accounts. issuer and audience are the issuer and the audience of
+// the scheme that issues the tokens. keysURL is where it publishes its keys.
 func Vestibule(issuer, audience, keysURL string) Preset {
 	return Preset{
 		Issuer: issuer, Audience: audience, KeysURL: keysURL,
