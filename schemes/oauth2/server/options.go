@@ -67,7 +67,7 @@ type Lifetimes struct {
 type Options struct {
 	Lifetimes
 	// Scopes are the supported scopes with the descriptions that users see; "" shows the name. If a
-	// client requests no scopes and has no default scopes, its token has none.
+	// client requests no scopes and has no default scopes, its token has no scopes.
 	Scopes map[string]string
 	// SigningKeys sign tokens. Signed access tokens and package openid require them.
 	SigningKeys Keys
