@@ -150,7 +150,7 @@ type VerifierOptions struct {
 	//
 	// Do not read roles from what users can edit themselves, such as "user_metadata" of Supabase.
 	Roles []string
-	// RoleMap renames roles. Those that it does not contain are dropped. nil keeps all roles with
+	// RoleMap renames roles. Roles that it does not contain are dropped. nil keeps all roles with
 	// their names, so "admin" of the issuer is an administrator here.
 	RoleMap map[string]string
 	// Header is the header in which a proxy sends the token without a keyword, such as
@@ -172,7 +172,7 @@ type VerifierOptions struct {
 	// authz.Factors reject its users, because what another issuer calls a second factor may not be
 	// one here. OwnIssuer implies LoginClaims, and keeps the classes unchanged.
 	LoginClaims bool
-	// ACR maps authentication context classes of another issuer to those of this application, for
+	// ACR maps authentication context classes of another issuer to classes of this application, for
 	// LoginClaims. Classes that it does not contain are dropped.
 	ACR map[string]string
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks
