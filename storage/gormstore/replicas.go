@@ -147,8 +147,8 @@ func (s *Store) CheckConnections(ctx context.Context, replicas int) error {
 }
 
 // Replicas returns the number of processes that have announced themselves within 30 seconds, with a
-// courier or AnnounceReplica. The result is at least 1, for the caller. It queries the database;
-// for a limit that each process counts for itself use [Store.LiveReplicas].
+// courier or AnnounceReplica. The result is at least 1, because the calling process counts, too. It
+// queries the database; for a limit that each process counts for itself use [Store.LiveReplicas].
 func (s *Store) Replicas(ctx context.Context) (n int, err error) {
 	if s.dialect == sqlite {
 		return 1, nil
