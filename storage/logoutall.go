@@ -13,13 +13,13 @@ import (
 // an error if its underlying store does not.
 type EpochBatches interface {
 	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It processes the
-	// accounts with ID > after, in the store's order of IDs. An empty after starts at the
+	// accounts with ID > after, in the store's order of IDs. If after is "", it starts at the
 	// beginning. Disabled accounts are included.
 	//
-	// With an empty after, the transaction first raises the store's least epoch above the epoch of
-	// every account. The least epoch is the epoch of an account that has no epoch of its own, and
-	// no epoch is below it. So a credential from before does not fit an account that is created
-	// later, even with the ID of an earlier account. The new epochs come from [ScatterEpoch].
+	// If after is "", the transaction first raises the store's least epoch above the epoch of every
+	// account. The least epoch is the epoch of an account that has no epoch of its own, and no
+	// epoch is below it. So an older credential does not fit an account that is created later, even
+	// with the ID of an earlier account. The new epochs come from [ScatterEpoch].
 	//
 	// If before is not zero, it raises the least epoch only if it was last raised before that time,
 	// and leaves out accounts whose epoch is above the least epoch. An epoch above [LatestEpoch],

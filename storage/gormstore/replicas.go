@@ -111,9 +111,9 @@ func (s *Store) AnnounceReplica(ctx context.Context, o ReplicaOptions) error {
 
 // LiveReplicas returns a function for throttle.NewShared. The function returns, without a query,
 // the number of processes at the last announcement of this process. Until this process has
-// announced itself with a courier or AnnounceReplica, the function returns the argument otherwise,
-// but at least 1. A process that is killed counts for 30 seconds more. If the database fails, the
-// last number stays.
+// announced itself with a courier or AnnounceReplica, the function returns the value of the
+// argument otherwise, or 1 if that value is smaller. A process that is killed counts for 30 seconds
+// more. If the database fails, the last number stays.
 func (s *Store) LiveReplicas(otherwise int) func() int {
 	return func() int {
 		if n := s.replicas.Load(); n > 0 {

@@ -32,7 +32,7 @@ func Auth0(domain, audience string) Preset {
 // domain, such as "acme.okta.com". server is the server's ID, such as "default". Tokens of the
 // organization's own server are only for Okta.
 //
-// The subject is the claim "uid", because "sub" is the login name, which changes.
+// The subject is the claim "uid", because "sub" is the login name, which can change.
 func Okta(domain, server, audience string) Preset {
 	switch {
 	case !hostName.MatchString(domain):
