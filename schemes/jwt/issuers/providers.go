@@ -32,7 +32,7 @@ func Auth0(domain, audience string) Preset {
 // domain, such as "acme.okta.com". server is the server's ID, such as "default". Tokens of the
 // organization's own server are only for Okta.
 //
-// The subject is the claim "uid", because "sub" is the login name, which changes.
+// The subject is the claim "uid", because "sub" is the login name, which can change.
 func Okta(domain, server, audience string) Preset {
 	switch {
 	case !hostName.MatchString(domain):
@@ -206,8 +206,8 @@ func Duende(issuer, audience string) Preset {
 }
 
 // Vestibule accepts access tokens that another service of yours issues with this library. Its
-// subjects are this application's accounts. issuer and audience are those of the issuing scheme.
-// keysURL is where it publishes its keys.
+// subjects are this application's accounts. issuer and audience are the issuer and the audience of
+// the scheme that issues the tokens. keysURL is where it publishes its keys.
 func Vestibule(issuer, audience, keysURL string) Preset {
 	return Preset{
 		Issuer: issuer, Audience: audience, KeysURL: keysURL,

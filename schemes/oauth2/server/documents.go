@@ -30,7 +30,7 @@ import (
 //
 // Such a client is public or authenticates by private_key_jwt. It can use authorization_code and
 // refresh_token, always needs a code challenge and the user's consent, and is never trusted. An
-// administrator can disable its record, which bars the ID.
+// administrator can disable its record, which blocks the ID.
 //
 // Limits: 10 fetches per minute for a client address, 6 for a host and a client's network, and 16 at
 // the same time. URLs of clients that a user has allowed, and URLs whose document is known, have

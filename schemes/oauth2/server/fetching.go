@@ -29,15 +29,16 @@ type Fetching struct {
 	// Addresses are further networks to which such requests may be sent, such as an intranet in
 	// which your clients are. Every client can then make the server send requests there.
 	Addresses []netip.Prefix
-	// DNS64 judges addresses in 64:ff9b::/96 by the IPv4 address inside. Set it if the server is in
-	// an IPv6 network with DNS64 and NAT64.
+	// DNS64 checks an address in 64:ff9b::/96 by the IPv4 address that it contains. Set it if the
+	// server is in an IPv6 network with DNS64 and NAT64.
 	DNS64 bool
-	// Roots are the trusted certificate authorities; nil means those of the system.
+	// Roots are the trusted certificate authorities; nil means the system's authorities.
 	Roots *x509.CertPool
 	// Resolver resolves names; nil means net.DefaultResolver.
 	Resolver Resolver
-	// InsecureLoopback accepts loopback addresses in Addresses although the issuer has none. Set it
-	// only in tests: services on the machine itself often trust every request.
+	// InsecureLoopback accepts loopback addresses in Addresses even if the issuer's host is not a
+	// loopback address. Set it only in tests: services on the machine itself often trust every
+	// request.
 	InsecureLoopback bool
 }
 
