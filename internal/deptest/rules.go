@@ -96,6 +96,7 @@ var rules = []rule{
 	{"schemes/token", toolkit},
 	{"schemes/knox", toolkit},
 	{"internal/comparison", []string{anything}},
+	{"internal/conformance", nil}, // only tests
 	{"internal/bounded", nil},
 	{"internal/elapsed", nil},
 	{"internal/rate", nil},
