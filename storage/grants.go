@@ -24,8 +24,12 @@ type Code struct {
 	// Nonce is the nonce of OpenID Connect. Confirm is the thumbprint of a DPoP key. "" means none.
 	Nonce, Confirm string
 	// Session is the login session in which the code was granted; "" if unknown.
-	Session  string
+	Session string
+	// AuthTime is when the user logged in, ACR the authentication context class of that login, and
+	// AMR its methods; see [Session].
 	AuthTime time.Time
+	ACR      string
+	AMR      []string
 	Created  time.Time
 	// Expires is the time after which the code cannot be exchanged.
 	Expires time.Time
@@ -50,7 +54,7 @@ func (c *Code) Check() error {
 		end = fmt.Errorf("%w: redirect URI is too long or not a URI", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("client", c.Client), CheckID("subject", c.Subject), checkScopes(c.Scopes), checkScopes(c.Resource),
-		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("session", c.Session), checkText("confirmation", c.Confirm))
+		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("session", c.Session), checkText("confirmation", c.Confirm), checkMethods(c.ACR, c.AMR))
 }
 
 // Codes stores authorization codes.
@@ -91,8 +95,11 @@ type AccessToken struct {
 	ClientRevoked    time.Time
 	Scopes, Resource []string
 	// Confirm is the thumbprint of a DPoP key; "" for a bearer token.
-	Confirm  string
+	Confirm string
+	// AuthTime, ACR and AMR are those of the family.
 	AuthTime time.Time
+	ACR      string
+	AMR      []string
 	Created  time.Time
 	Expires  time.Time
 }
@@ -110,7 +117,7 @@ func (t *AccessToken) Check() error {
 		end = fmt.Errorf("%w: access token with only one of subject and family", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("token id", t.ID), CheckID("client", t.Client), checkText("subject", t.Subject), checkText("family", t.Family),
-		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm))
+		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm), checkMethods(t.ACR, t.AMR))
 }
 
 // AccessState is an access token with everything that determines its validity, at one moment.
@@ -155,6 +162,6 @@ type AccessTokens interface {
 // that application code cannot modify data that requests share.
 func (t *AccessToken) CloneCredential() any {
 	c := *t
-	c.Scopes, c.Resource = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource))
+	c.Scopes, c.Resource, c.AMR = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource)), slices.Clip(slices.Clone(c.AMR))
 	return &c
 }

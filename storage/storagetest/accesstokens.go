@@ -44,6 +44,7 @@ func accessTokens(t *testing.T, s *suite) {
 			u, f, _, own := of(k)
 			want := access("c", u.ID, f.ID, 3)
 			want.Scopes, want.Resource, want.Confirm, want.AuthTime = []string{"b", "a"}, []string{"https://api.example"}, "k", born.Add(-time.Hour)
+			want.ACR, want.AMR = "2", []string{"pwd", "otp"}
 			given := want
 			given.Created, given.Expires = born.In(time.FixedZone("", 60)), want.Expires.In(time.FixedZone("", 60))
 			k.must(k.s.CreateAccess(k.ctx, given))
