@@ -25,8 +25,12 @@ type Code struct {
 	// Nonce is the nonce of OpenID Connect. Confirm is the thumbprint of a DPoP key. "" means none.
 	Nonce, Confirm string
 	// Session is the login session in which the code was granted; "" if unknown.
-	Session  string
+	Session string
+	// AuthTime is when the user logged in, ACR the authentication context class of that login, and
+	// AMR its methods; see [Session].
 	AuthTime time.Time
+	ACR      string
+	AMR      []string
 	Created  time.Time
 	// Expires is the time after which the code cannot be exchanged.
 	Expires time.Time
@@ -51,7 +55,7 @@ func (c *Code) Check() error {
 		end = fmt.Errorf("%w: redirect URI is too long or not a URI", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("client", c.Client), CheckID("subject", c.Subject), checkScopes(c.Scopes), checkScopes(c.Resource),
-		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("session", c.Session), checkText("confirmation", c.Confirm))
+		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("session", c.Session), checkText("confirmation", c.Confirm), checkMethods(c.ACR, c.AMR))
 }
 
 // Codes stores authorization codes.
@@ -95,8 +99,11 @@ type AccessToken struct {
 	// the outermost one first: it is Client, and acts now. Empty for every other token.
 	Actors []string
 	// Confirm is the thumbprint of a DPoP key; "" for a bearer token.
-	Confirm  string
+	Confirm string
+	// AuthTime, ACR and AMR are those of the family.
 	AuthTime time.Time
+	ACR      string
+	AMR      []string
 	Created  time.Time
 	Expires  time.Time
 }
@@ -135,7 +142,7 @@ func (t *AccessToken) Check() error {
 		end = fmt.Errorf("%w: access token with a confirmation that contains a space", ErrInvalid)
 	}
 	return errors.Join(end, t.checkActors(), CheckID("token id", t.ID), CheckID("client", t.Client), checkText("subject", t.Subject), checkText("family", t.Family),
-		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm))
+		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm), checkMethods(t.ACR, t.AMR))
 }
 
 // AccessState is an access token with everything that determines its validity, at one moment.
@@ -180,6 +187,7 @@ type AccessTokens interface {
 // that application code cannot modify data that requests share.
 func (t *AccessToken) CloneCredential() any {
 	c := *t
-	c.Scopes, c.Resource, c.Actors = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource)), slices.Clip(slices.Clone(c.Actors))
+	c.Scopes, c.Resource = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource))
+	c.Actors, c.AMR = slices.Clip(slices.Clone(c.Actors)), slices.Clip(slices.Clone(c.AMR))
 	return &c
 }

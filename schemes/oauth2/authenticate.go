@@ -119,7 +119,7 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 			return authn.Identity{}, err
 		}
 	}
-	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: schemeName, Scopes: a.Scopes, Credential: &a, AuthTime: a.AuthTime, Expires: a.Expires}
+	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: schemeName, Scopes: a.Scopes, Credential: &a, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Expires: a.Expires}
 	id.SetActors(a.Actors)
 	if id.Scopes == nil {
 		id.Scopes = []string{}

@@ -148,6 +148,14 @@ func (s *Scheme) readSigned(c jose.Claims) (a storage.AccessToken, err error) {
 			return a, errors.Join(errors.New("act is not a chain of clients that begins with the token's client"), jose.ErrInvalid)
 		}
 	}
+	if _, ok := c.Get("acr"); ok {
+		if a.ACR, ok = c.Text("acr"); !ok {
+			return a, errors.Join(errors.New("acr is not a string"), jose.ErrInvalid)
+		}
+	}
+	if _, ok := c.Get("amr"); ok && c.Decode("amr", &a.AMR) != nil {
+		return a, errors.Join(errors.New("amr is not a list of strings"), jose.ErrInvalid)
+	}
 	if _, ok := c.Get("cnf"); ok {
 		var bound Confirmation
 		if c.Decode("cnf", &bound) != nil || bound.Thumbprint == "" {

@@ -45,6 +45,7 @@ func accessTokens(t *testing.T, s *suite) {
 			want := access("c", u.ID, f.ID, 3)
 			want.Scopes, want.Resource, want.Confirm, want.AuthTime = []string{"b", "a"}, []string{"https://api.example"}, "k", born.Add(-time.Hour)
 			want.Actors = []string{"c", "https://earlier.example/a b"}
+			want.ACR, want.AMR = "2", []string{"pwd", "otp"}
 			given := want
 			given.Created, given.Expires = born.In(time.FixedZone("", 60)), want.Expires.In(time.FixedZone("", 60))
 			k.must(k.s.CreateAccess(k.ctx, given))

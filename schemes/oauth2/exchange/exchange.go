@@ -98,7 +98,7 @@ func (x *exchanger) exchange(ctx context.Context, r server.TokenRequest) (server
 		end = a.Expires
 	}
 	issued, err := r.Issue(ctx, storage.AccessToken{
-		Family: a.Family, Subject: a.Subject, Epoch: a.Epoch, Scopes: scopes, Resource: resource, AuthTime: a.AuthTime, Expires: end,
+		Family: a.Family, Subject: a.Subject, Epoch: a.Epoch, Scopes: scopes, Resource: resource, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Expires: end,
 		Actors: append([]string{r.Client.ID}, a.Actors...),
 	})
 	if errors.Is(err, storage.ErrStale) {

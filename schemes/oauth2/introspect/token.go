@@ -40,6 +40,10 @@ type Token struct {
 	Bound bool
 	// Expires, NotBefore and AuthTime are zero if they are not in the response.
 	Expires, NotBefore, AuthTime time.Time
+	// ACR and AMR are "acr" and "amr" about the user's login (RFC 9470, section 6.2); "" and nil if they
+	// are not in the response.
+	ACR string
+	AMR []string
 	// Claims is the whole response.
 	Claims jose.Claims
 }
@@ -70,7 +74,7 @@ func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.
 
 func (t *Token) clone() *Token {
 	c := *t
-	c.Scopes, c.Audience, c.Actors = slices.Clone(t.Scopes), slices.Clone(t.Audience), slices.Clone(t.Actors)
+	c.Scopes, c.Audience, c.Actors, c.AMR = slices.Clone(t.Scopes), slices.Clone(t.Audience), slices.Clone(t.Actors), slices.Clone(t.AMR)
 	return &c
 }
 
@@ -149,7 +153,7 @@ func readAnswer(body []byte) (*Token, error) {
 		Expires: reg.Expires, NotBefore: reg.NotBefore, Claims: claims,
 	}
 	scope := ""
-	for name, to := range map[string]*string{"client_id": &t.Client, "username": &t.Username, "token_type": &t.Type, "token_use": &t.Use, "scope": &scope} {
+	for name, to := range map[string]*string{"client_id": &t.Client, "username": &t.Username, "token_type": &t.Type, "token_use": &t.Use, "scope": &scope, "acr": &t.ACR} {
 		raw, ok := claims.Get(name)
 		if !ok || string(raw) == `""` {
 			continue
@@ -177,6 +181,9 @@ func readAnswer(body []byte) (*Token, error) {
 		if t.AuthTime, err = claims.Time("auth_time"); err != nil {
 			return nil, err
 		}
+	}
+	if _, ok := claims.Get("amr"); ok && claims.Decode("amr", &t.AMR) != nil {
+		return nil, errors.New("amr is not a list of strings")
 	}
 	if t.Subject == t.Client {
 		t.Subject = ""

@@ -21,6 +21,8 @@ type accessClaims struct {
 	Issued   int64                `json:"iat"`
 	Expires  int64                `json:"exp"`
 	AuthTime int64                `json:"auth_time,omitempty"`
+	ACR      string               `json:"acr,omitempty"`
+	AMR      []string             `json:"amr,omitempty"`
 	Scope    string               `json:"scope"`
 	Family   string               `json:"sid,omitempty"`
 	Version  int64                `json:"ver,omitempty"`
@@ -34,6 +36,7 @@ func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string,
 	c := accessClaims{
 		Issuer: s.issuer, Audience: a.Resource, Subject: a.Subject, Client: a.Client, ID: a.ID, Issued: a.Created.Unix(), Expires: a.Expires.Unix(),
 		Scope: strings.Join(a.Scopes, " "), Family: a.Family, Version: a.Epoch, Confirm: oauth2.ConfirmationOf(a.Confirm), Actor: actors.ClaimOf(a.Actors),
+		ACR: a.ACR, AMR: a.AMR,
 	}
 	if !a.AuthTime.IsZero() {
 		c.AuthTime = a.AuthTime.Unix()

@@ -249,7 +249,7 @@ func (s *Server) access(ctx context.Context, f storage.Family, c storage.Client)
 	}
 	a := storage.AccessToken{
 		Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
-		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, Created: now, Expires: expires,
+		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, ACR: f.ACR, AMR: f.AMR, Created: now, Expires: expires,
 		ClientRevoked: f.ClientRevoked,
 	}
 	return s.issueAccess(ctx, a)
