@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Challenger is an [Authenticator] that has a challenge. Challenge returns the value of
@@ -152,11 +153,28 @@ type Login struct {
 	// MUST set only what this login proved.
 	ACR string
 	AMR []string
+	// AuthTime is the time of the login; zero means now. Set it if the user did not log in now, such
+	// as if you accept the login of an OpenID provider or the session of another program. Use
+	// [UnknownAuthTime] if the time is unknown, because "now" would pass authz.Fresh. A time in the
+	// future counts as now.
+	AuthTime time.Time
 	// Cookies are cookies that a login endpoint must set on its response, such as a device cookie.
 	Cookies []*http.Cookie
 
 	store any                    // see SetStore
 	mark  *mark[PasswordChecker] // see Kept
+}
+
+// UnknownAuthTime is the AuthTime of a login at an unknown time. It is so long ago that no route with
+// authz.Fresh accepts it.
+var UnknownAuthTime = time.Unix(1, 0).UTC()
+
+// At returns the time of the login if the current time is now.
+func (l *Login) At(now time.Time) time.Time {
+	if l.AuthTime.IsZero() || l.AuthTime.After(now) {
+		return now
+	}
+	return l.AuthTime.UTC()
 }
 
 // SetStore records the store that has the account; see [Identity.SetStore]. A checker that reads

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"crypto/md5"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -69,6 +70,24 @@ func TestExchangeAfterNewPasswordInDjango(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// A refresh token of Django shows no login of now, so routes that require a recent one reject its user.
+func TestExchangeIsNoLogin(t *testing.T) {
+	t.Run("attack_495_simplejwt", func(t *testing.T) {
+		db, s := open(t)
+		e := exchangeOf(t, db, s)
+		code, body := e.send(e.with(t, "1", ""))
+		var pair struct{ Access string }
+		if err := json.Unmarshal([]byte(body), &pair); err != nil || code != http.StatusOK {
+			t.Fatal(code, body, err)
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+pair.Access)
+		if id, err := e.tokens.Authenticate(r); err != nil || !id.AuthTime.Equal(authn.UnknownAuthTime) {
+			t.Errorf("logged in at %s, %v", id.AuthTime, err)
+		}
 	})
 }
 

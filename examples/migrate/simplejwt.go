@@ -99,7 +99,7 @@ func Exchange(db *gormstore.Store, old SimpleJWT, tokens *jwt.Scheme) http.Handl
 			if err == nil {
 				// Epoch 0: Vestibule never revoked the account's credentials. A later epoch must not
 				// be used, because nothing shows that this token is newer than the revocation.
-				pair, err = tokens.Issue(ctx, user.ID, 0, nil)
+				pair, err = tokens.Issue(ctx, user.ID, 0, &jwt.Grant{AuthTime: authn.UnknownAuthTime})
 			}
 			return err
 		})

@@ -37,7 +37,7 @@ func (s *Scheme) Reauthenticate(w http.ResponseWriter, r *http.Request, login au
 		return authn.PermissionDenied("This is not the account that is logged in.")
 	}
 	next := old.Session
-	next.Epoch, next.AuthTime, next.ACR, next.AMR = login.Epoch, s.now(), login.ACR, login.AMR
+	next.Epoch, next.AuthTime, next.ACR, next.AMR = login.Epoch, login.At(s.now()), login.ACR, login.AMR
 	return s.regenerate(w, r, old, next)
 }
 

@@ -41,7 +41,7 @@ func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login
 // logInFrom is logIn for a request with the session old; nil means none.
 func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.Login, series string, old *row) error {
 	now := s.now()
-	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: now, ACR: login.ACR, AMR: login.AMR, Created: now}
+	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: login.At(now), ACR: login.ACR, AMR: login.AMR, Created: now}
 	if series != "" {
 		next.ID = series + "." + newID()
 	}

@@ -119,8 +119,8 @@ func (m *memory) text(r *http.Request) (string, error) {
 	return text, err
 }
 
-// IsRemembered reports whether the identity's session was created by a remembered login, not by a
-// password. Require the password again before sensitive actions in such a session.
+// IsRemembered reports whether the identity's session was created by a remembered login, or by one
+// at an earlier time (Login.AuthTime of package authn), not by a password now. Require the password again before sensitive actions in such a session.
 func IsRemembered(id authn.Identity) bool {
 	loaded, ok := id.Credential.(*row)
 	return ok && loaded.AuthTime.Before(loaded.Created)
@@ -156,7 +156,7 @@ func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login a
 		return err
 	}
 	f, err := s.memory.rotator.Begin(r.Context(), storage.Family{
-		ID: newID(), Purpose: purpose, Subject: login.Subject, Epoch: login.Epoch, ACR: login.ACR, AMR: login.AMR, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes),
+		ID: newID(), Purpose: purpose, Subject: login.Subject, Epoch: login.Epoch, AuthTime: login.At(s.now()), ACR: login.ACR, AMR: login.AMR, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes),
 	}, s.memory.bound+text)
 	if err != nil {
 		return err

@@ -266,7 +266,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 		return err
 	}
 	now := s.now()
-	next := content{subject: login.Subject, epoch: login.Epoch, roles: login.Roles, authTime: now, acr: login.ACR, amr: login.AMR, created: now}
+	next := content{subject: login.Subject, epoch: login.Epoch, roles: login.Roles, authTime: login.At(now), acr: login.ACR, amr: login.AMR, created: now}
 	if next.secret, err = s.newSecret(); err != nil {
 		return err
 	}

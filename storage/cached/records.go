@@ -19,7 +19,7 @@ import (
 // words are the texts of a record, joined to one string.
 type words struct {
 	all  string
-	ends [8]uint16
+	ends [7]uint16
 	in   uint8 // length of the name space at the start of the first text
 }
 
@@ -78,9 +78,9 @@ func (a *account) user(lease storage.Lease) storage.User {
 
 // newAccount returns the cached form of u and of the texts and lists of its credential. ok is false
 // if they cannot be cached.
-func (s *Store) newAccount(u *storage.User, scopes, resource, amr []string, own ...string) (a account, size int, ok bool) {
+func (s *Store) newAccount(u *storage.User, scopes, resource, how []string, own ...string) (a account, size int, ok bool) {
 	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
-	a.lists, size = s.strings.lists(u.Roles, scopes, resource, amr)
+	a.lists, size = s.strings.lists(u.Roles, scopes, resource, how)
 	a.created, a.epoch, a.in = micros(u.Created), u.Epoch, uint8(len(u.Space()))
 	return a, size + recordSize + len(a.all)*9/8, ok
 }
@@ -107,7 +107,26 @@ func timeOf(micros int64) time.Time {
 }
 
 // lists are the lists of a record. Records share them; the Store returns only copies.
-type lists struct{ roles, scopes, resource, amr []string }
+type lists struct{ roles, scopes, resource, how []string }
+
+// howOf returns the class and the methods of a login as one list, because few records have any.
+func howOf(acr string, amr []string) []string {
+	if acr == "" && amr == nil {
+		return nil
+	}
+	return append([]string{acr}, amr...)
+}
+
+// login returns the class and the methods of the login, in a list of its own.
+func (l *lists) login() (acr string, amr []string) {
+	if len(l.how) == 0 {
+		return "", nil
+	}
+	if len(l.how) > 1 {
+		amr = slices.Clone(l.how[1:])
+	}
+	return l.how[0], amr
+}
 
 // interned stores lists that many records share.
 type interned struct {
@@ -125,13 +144,13 @@ const maxList = 1024
 
 // lists returns copies of the four lists and their estimated memory, in bytes, if no other record
 // shares them.
-func (t *interned) lists(roles, scopes, resource, amr []string) (*lists, int) {
-	if roles == nil && scopes == nil && resource == nil && amr == nil {
+func (t *interned) lists(roles, scopes, resource, how []string) (*lists, int) {
+	if roles == nil && scopes == nil && resource == nil && how == nil {
 		return nil, 0
 	}
 	var b strings.Builder
 	size := 0
-	for _, list := range [...][]string{roles, scopes, resource, amr} {
+	for _, list := range [...][]string{roles, scopes, resource, how} {
 		if list == nil {
 			b.WriteByte(1)
 		}
@@ -143,7 +162,7 @@ func (t *interned) lists(roles, scopes, resource, amr []string) (*lists, int) {
 		b.WriteByte(2)
 	}
 	if size > maxList {
-		return &lists{own(roles), own(scopes), own(resource), own(amr)}, size + 120
+		return &lists{own(roles), own(scopes), own(resource), own(how)}, size + 120
 	}
 	key := b.String()
 	t.mu.Lock()
@@ -153,7 +172,7 @@ func (t *interned) lists(roles, scopes, resource, amr []string) (*lists, int) {
 	}
 	l, ok := t.seen.Get(key)
 	if !ok {
-		l = &lists{own(roles), own(scopes), own(resource), own(amr)}
+		l = &lists{own(roles), own(scopes), own(resource), own(how)}
 		t.seen.Put(key, l, 1)
 	}
 	return l, size + 120
@@ -214,10 +233,10 @@ func (r *sessionRecord) session(d *storage.Digest) storage.Session {
 	v := storage.Session{
 		Digest: *d, ID: r.at(wordOwn), Subject: r.at(wordID), Epoch: r.epoch, Version: r.version,
 		Created: timeOf(r.since), AuthTime: timeOf(r.authTime), LastSeen: timeOf(r.lastSeen),
-		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1), ACR: r.at(wordOwn + 2),
+		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1),
 	}
 	if r.lists != nil {
-		v.AMR = own(r.lists.amr)
+		v.ACR, v.AMR = r.lists.login()
 	}
 	if r.data != nil {
 		v.Data = own(*r.data)
@@ -236,11 +255,11 @@ func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	a := storage.AccessToken{
 		Digest: *d, ID: r.at(wordOwn), Family: r.at(wordOwn + 1), Client: r.at(wordOwn + 2), Subject: r.at(wordID), Epoch: r.epoch,
 		AuthTime: timeOf(r.authTime), Created: timeOf(r.since), Expires: timeOf(r.expires),
-		ACR: r.at(wordOwn + 4),
 	}
 	a.Confirm, a.Actors, _ = actors.Unpack(r.at(wordOwn + 3)) // packed by this process
 	if r.lists != nil {
-		a.Scopes, a.Resource, a.AMR = own(r.lists.scopes), own(r.lists.resource), own(r.lists.amr)
+		a.Scopes, a.Resource = own(r.lists.scopes), own(r.lists.resource)
+		a.ACR, a.AMR = r.lists.login()
 	}
 	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }

@@ -60,6 +60,24 @@ func newSiteWithOwner(t *testing.T, db Store, program old) site {
 	return site{mux, browsers, owner, program.logIn("7")}
 }
 
+// A session of the old program may be stolen, and nobody typed a password: it is no recent login.
+func TestOldSessionIsNoRecentLogin(t *testing.T) {
+	for name, newOld := range map[string]func() old{"scs": oldSCS, "gorilla": oldGorilla} {
+		t.Run(name, func(t *testing.T) {
+			db, program := newStore(t), newOld()
+			mux, _ := newSite(db, program)
+			mux.HandleFunc("GET /me", whoami, authz.IsAuthenticated)
+			mux.HandleFunc("GET /transfers", whoami, authz.Fresh(5*time.Minute))
+			moved := started(call(mux, "GET", "/login", "Cookie", program.logIn("7")))
+			for path, status := range map[string]int{"/me": http.StatusOK, "/transfers": http.StatusForbidden} {
+				if w := call(mux, "GET", path, "Cookie", moved); w.Code != status {
+					t.Errorf("%s: %d", path, w.Code)
+				}
+			}
+		})
+	}
+}
+
 // What the new program revokes, old sessions do not bring back.
 func TestOldSessionAfterRevocation(t *testing.T) {
 	for what, end := range map[string]func(*testing.T, site){

@@ -32,7 +32,7 @@ func NewMover(db Store, site *csrf.Site, opts *session.Options) (*Mover, error) 
 // start reports whether the browser is logged in now. It is not if the account is deleted or
 // disabled, or if Vestibule ever revoked anything of it (a logout, a new password, log out
 // everywhere): the old session may be older than that. Therefore the epoch is 0, and not that of
-// the account.
+// the account. The time of the login is unknown, so routes with authz.Fresh ask for the password.
 func (m *Mover) start(w http.ResponseWriter, r *http.Request, userID string) (bool, error) {
 	user, err := m.db.UserByID(r.Context(), userID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -41,7 +41,7 @@ func (m *Mover) start(w http.ResponseWriter, r *http.Request, userID string) (bo
 		return false, authn.Undecided(err) // 503
 	}
 	r = r.WithContext(moved(r.Context()))
-	err = m.Browsers.Start(w, r, authn.Login{Subject: user.ID, Name: user.Name, Epoch: 0})
+	err = m.Browsers.Start(w, r, authn.Login{Subject: user.ID, Name: user.Name, Epoch: 0, AuthTime: authn.UnknownAuthTime})
 	if errors.Is(err, storage.ErrStale) { // disabled, or revoked
 		return false, nil
 	}

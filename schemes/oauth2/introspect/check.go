@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/vestibule-auth/vestibule/credential"
 )
 
 // mismatch is why an active token is not valid for this API.
@@ -40,4 +42,15 @@ func (i *Scheme) check(t *Token) error {
 		return &mismatch{"subject", "neither sub nor client_id"}
 	}
 	return nil
+}
+
+// accepts reports whether text may be a token of the issuer.
+func (i *Scheme) accepts(text string) bool {
+	if p := i.opts.Prefix; p != "" {
+		return len(text) > len(p) && strings.HasPrefix(text, p)
+	}
+	signed := text[0] == 'e' && strings.Count(text, ".") >= 2 // a JWS or a JWE
+	own := credential.HasShippedPrefix(text) || credential.IsToken(text) ||
+		slices.ContainsFunc(i.opts.OwnPrefixes, func(p string) bool { return strings.HasPrefix(text, p) })
+	return !signed && !own
 }

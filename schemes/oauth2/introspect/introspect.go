@@ -31,7 +31,6 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/audit"
-	"github.com/vestibule-auth/vestibule/credential"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 )
 
@@ -299,17 +298,6 @@ func (i *Scheme) Presented(r *http.Request) (text string, guessable bool) {
 		return "", false
 	}
 	return text, false
-}
-
-// accepts reports whether text may be a token of the issuer.
-func (i *Scheme) accepts(text string) bool {
-	if p := i.opts.Prefix; p != "" {
-		return len(text) > len(p) && strings.HasPrefix(text, p)
-	}
-	signed := text[0] == 'e' && strings.Count(text, ".") >= 2 // a JWS or a JWE
-	own := credential.HasShippedPrefix(text) || credential.IsToken(text) ||
-		slices.ContainsFunc(i.opts.OwnPrefixes, func(p string) bool { return strings.HasPrefix(text, p) })
-	return !signed && !own
 }
 
 // Forget removes a token from the cache, so that the next request with it queries the issuer. Call
