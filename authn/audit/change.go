@@ -47,8 +47,7 @@ type collector struct {
 
 // of reports whether the change is one of store.
 func (c *collector) of(store any) bool {
-	t := reflect.TypeOf(store)
-	return c != nil && t != nil && t.Comparable() && c.store == store
+	return c != nil && store != nil && reflect.ValueOf(store).Comparable() && c.store == store
 }
 
 type collectorKey struct{ *Notifier }

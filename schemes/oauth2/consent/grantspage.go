@@ -43,6 +43,9 @@ type Grantee struct {
 	Grant string
 	// Name is the client's name, or its ID; Since is the date of a grant, such as 2026-02-03.
 	Name, Since string
+	// Host is the host of the client's ID if the client has a client ID metadata document, and
+	// otherwise "". Show it, because such a client chose its name itself.
+	Host      string
 	Scopes      []Scope
 	Resources   []string
 }
@@ -75,7 +78,7 @@ func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
 		if !there {
 			i = len(shown.Clients)
 			at[f.Client] = i
-			shown.Clients = append(shown.Clients, Grantee{Grant: f.ID, Name: cmp.Or(f.Name, f.Client)})
+			shown.Clients = append(shown.Clients, Grantee{Grant: f.ID, Name: cmp.Or(f.Name, f.Client), Host: server.DocumentHost(storage.Client{ID: f.Client})})
 		}
 		g := &shown.Clients[i]
 		g.Since = f.Created.UTC().Format(time.DateOnly)
@@ -113,7 +116,7 @@ func (p *Pages) postGrants(w http.ResponseWriter, r *http.Request) error {
 
 var grantsTemplate = page.Template("grants", "Connected applications", `<p>{{if .Clients}}These applications have access to your account, {{else}}No applications have access to your account, {{end}}<strong>{{.User}}</strong>{{if .Clients}}:{{else}}.{{end}}</p>
 {{range .Clients}}<section>
-<h2>{{.Name}}</h2>
+<h2>{{.Name}}{{with .Host}} ({{.}}){{end}}</h2>
 <p class="soft">Allowed since {{.Since}}. It can:</p>
 `+scopeList+`<form method="post">
 	<input type="hidden" name="grant" value="{{.Grant}}">

@@ -47,6 +47,11 @@ func TestRegisteredKeysURI(t *testing.T) {
 	if got.Status != 201 || err != nil || c.KeysURI != "https://app.example/keys" || !c.RequirePushed {
 		t.Errorf("%d %s, %+v", got.Status, got.Body, c)
 	}
+	// A later change of the client does not take back what an administrator may have required.
+	w.Manages("PUT", "/oauth2/register/"+got.ID, got.Token, `{"client_id":"`+got.ID+`",`+rest+`,"jwks_uri":"https://app.example/new"}`)
+	if c, err := w.DB.ClientByID(t.Context(), got.ID); err != nil || c.KeysURI != "https://app.example/new" || !c.RequirePushed {
+		t.Errorf("after a change: %+v, %v", c, err)
+	}
 	for _, bad := range []string{`"jwks_uri":"http://app.example/keys"`, `"jwks_uri":"https://169.254.169.254/keys"`, `"jwks_uri":"https://app.example/keys","jwks":{"keys":[]}`, `"jwks_uri":""`} {
 		if got := w.Manages("POST", "/oauth2/register", initial, `{`+rest+`,`+bad+`}`); got.Status != 400 || got.Error != "invalid_client_metadata" {
 			t.Errorf("%s: %d %s", bad, got.Status, got.Body)

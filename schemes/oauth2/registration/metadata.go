@@ -176,7 +176,7 @@ func (g *Registration) apply(m metadata, c *storage.Client) (secret string, err 
 	if c.Grants = m.Grants; c.Grants == nil {
 		c.Grants = []string{oauth2.AuthorizationCode}
 	}
-	c.Scopes, c.RequirePushed = g.scopes(m.Scope), m.Pushed
+	c.Scopes, c.RequirePushed = g.scopes(m.Scope), m.Pushed || c.RequirePushed // an administrator may have set it
 	c.Default, c.Keys, c.KeysURI = nil, nil, ""
 	if c.Method == oauth2.PrivateKeyJWT {
 		c.Keys, c.KeysURI = m.Keys, m.KeysURI

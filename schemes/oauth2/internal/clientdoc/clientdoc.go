@@ -39,7 +39,10 @@ func CheckID(id string) error {
 
 // Host returns the host of an ID, with its port if it has one.
 func Host(id string) string {
-	rest, _ := strings.CutPrefix(id, Prefix)
+	rest, ok := strings.CutPrefix(id, Prefix)
+	if !ok {
+		return ""
+	}
 	host, _, _ := strings.Cut(rest, "/")
 	return host
 }
