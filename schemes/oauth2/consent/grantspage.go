@@ -46,8 +46,8 @@ type Grantee struct {
 	// Host is the host of the client's ID if the client has a client ID metadata document, and
 	// otherwise "". Show it, because such a client chose its name itself.
 	Host      string
-	Scopes      []Scope
-	Resources   []string
+	Scopes    []Scope
+	Resources []string
 }
 
 func (p *Pages) showGrants(w http.ResponseWriter, r *http.Request) error {
