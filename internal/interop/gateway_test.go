@@ -140,7 +140,7 @@ func (g *gateway) says(t *testing.T, v *visitor.Visitor, path, want string) {
 		t.Fatal(err)
 	}
 	if p.Status != http.StatusOK || p.Text != want {
-		t.Errorf("%s: at %s: %d %q, want %q", path, p.URL.Redacted(), p.Status, p.Text, want)
+		t.Fatalf("%s: at %s: %d %q, want %q", path, p.URL.Redacted(), p.Status, p.Text, want)
 	}
 }
 

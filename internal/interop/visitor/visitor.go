@@ -23,6 +23,8 @@ type Visitor struct {
 	// Callback is the client's redirect URI if the client has no server of its own. The visitor
 	// stops at this address.
 	Callback string
+	// Asked is the text of the last consent page.
+	Asked string
 
 	jar http.CookieJar
 }
@@ -52,6 +54,7 @@ func (v *Visitor) Open(address string) (Page, error) {
 			form.Set("username", v.Name)
 			form.Set("password", v.Password)
 		case strings.Contains(p.Text, `name="decision"`):
+			v.Asked = p.Text
 			form.Set("decision", "allow")
 			if v.Deny {
 				form.Set("decision", "deny")
@@ -97,6 +100,7 @@ func (v *Visitor) Send(method, address string, form url.Values) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8") // some proxies send only pages to the login
 	if method != http.MethodGet {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host)
