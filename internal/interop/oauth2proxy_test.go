@@ -22,7 +22,8 @@ func TestOAuth2Proxy(t *testing.T) {
 	g := newGateway(t, "/oauth2/callback", "X-Forwarded-Access-Token")
 	cmd := exec.Command(binary, "--provider=oidc", "--oidc-issuer-url="+g.issuer, "--client-id=gateway", "--redirect-url="+g.address+"/oauth2/callback",
 		"--http-address="+strings.TrimPrefix(g.address, "http://"), "--upstream="+g.upstream, "--scope=openid profile email", "--code-challenge-method=S256",
-		"--email-domain=*", "--pass-access-token", "--skip-provider-button", "--cookie-secure=false", "--cookie-refresh=1s",
+		"--oidc-email-claim=preferred_username", "--email-domain=*", // the e-mail address is not verified
+		"--pass-access-token", "--skip-provider-button", "--cookie-secure=false", "--cookie-refresh=1s",
 		"--backend-logout-url="+g.issuer+"/oauth2/logout?id_token_hint={id_token}")
 	cmd.Env = []string{"OAUTH2_PROXY_CLIENT_SECRET=" + g.secret, "OAUTH2_PROXY_COOKIE_SECRET=" + g.secret[len(g.secret)-32:]}
 	g.run(t, cmd)
