@@ -57,7 +57,7 @@ peers: ## tests and benchmarks of benchmarks/, a module of its own; with Django 
 lint: ## format, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
-	for module in examples/oauth2-client $(MODULES); do (cd $$module && $(GO) vet ./...) || exit 1; done
+	for module in examples/oauth2-client internal/interop/clients $(MODULES); do (cd $$module && $(GO) vet ./...) || exit 1; done
 	$(GO) tool staticcheck ./...
 
 docs: docs/site/node_modules ## check the documentation and build its site into docs/site/.vitepress/dist (needs node and npm, and the network once)
@@ -83,7 +83,7 @@ else
 	scripts/with-services scripts/interop $(GO) run ./internal/attacks -tags interop
 endif
 
-interop: ## independent clients and issuers: npm's jose, oauth4webapi, openid-client and oidc-provider, go-oidc, Chromium (needs node, npm and chromium)
+interop: ## independent clients, gateways and issuers log in (needs node, npm, chromium and Apache; docs/oauth2/interoperability.md lists them)
 	scripts/interop
 
 faults: ## three replicas over PostgreSQL and Redis that are killed, stopped and cut off, at most 3 minutes; FAULTFLAGS=-h lists flags

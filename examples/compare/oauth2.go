@@ -51,6 +51,7 @@ func newOAuth2(ctx context.Context, cfg *config, db cached.Base, ring *keys.Ring
 		return nil, nil, err
 	}
 	srv, err := server.New(api, db, &server.Options{
+		ClientDocuments:       &server.ClientDocuments{Scopes: demoScopes()},
 		Scopes:                map[string]string{"profile": "See your name", "email": "See your e-mail address", "notes:read": "Read notes", "notes:write": "Write and delete your notes"},
 		InsecureChosenSecrets: &server.ChosenSecrets{Verifier: hasher, Limiter: limiter, InsecureNoLimiter: limiter == nil},
 		Keys:                  ring, SigningKeys: signing, Proxies: cfg.Proxies,
@@ -78,10 +79,14 @@ const demoClient = "demo-confidential"
 // demoSecret is the demo client's secret, which everybody knows.
 const demoSecret = "demo-secret"
 
+// demoScopes are the scopes that clients may request.
+func demoScopes() []string {
+	return []string{"openid", "profile", "email", "notes:read", "notes:write"}
+}
+
 // addClients adds the demo clients. Everybody knows the secret of one of them, and it may
 // introspect, so they are added to demo databases only.
 func addClients(ctx context.Context, cfg *config, db cached.Base, hasher *password.Hasher) error {
-	scopes := []string{"openid", "profile", "email", "notes:read", "notes:write"}
 	var missing []string
 	for _, c := range []storage.Client{
 		{ID: "demo-public", Name: "Public demo", Method: oauth2.None, Native: true, Grants: []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.DeviceCode}},
@@ -92,7 +97,7 @@ func addClients(ctx context.Context, cfg *config, db cached.Base, hasher *passwo
 		case err == nil:
 			err = serveHere(ctx, db, hasher, old, c.Serves)
 		case errors.Is(err, storage.ErrNotFound) && cfg.IsDemo():
-			c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = scopes, []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
+			c.Scopes, c.Default, c.RedirectURIs, c.LogoutURIs, c.Created = demoScopes(), []string{"profile"}, []string{"http://127.0.0.1/callback"}, []string{"http://127.0.0.1/"}, time.Now()
 			err = addClient(ctx, db, hasher, c)
 		case errors.Is(err, storage.ErrNotFound):
 			missing, err = append(missing, c.ID), nil

@@ -29,7 +29,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn/csrf"
@@ -43,12 +45,17 @@ func run() error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	var f demo.Flags
 	f.Register(flag.CommandLine, demo.User{Name: "alice", Password: "wonderland-42"}, demo.User{Name: "bob", Password: "bob-the-builder-42"})
+	clients := flag.String("client-origins", "", "origins of MCP clients in browsers, comma-separated (default none)")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return demo.UsageError{Err: fmt.Errorf("unexpected argument %q", flag.Arg(0))}
 	}
 	if err := f.Check(); err != nil {
 		return err
+	}
+	origins, err := parseOrigins(*clients)
+	if err != nil {
+		return demo.UsageError{Err: err}
 	}
 	l, err := demo.Listen(f.Addr)
 	if err != nil {
@@ -62,13 +69,28 @@ func run() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	h, cleanup, err := open(ctx, &f, config{issuer: "http://" + addr.String(), site: csrf.Loopback()})
+	h, cleanup, err := open(ctx, &f, config{issuer: "http://" + addr.String(), site: csrf.Loopback(), clients: origins})
 	if err != nil {
 		return err
 	}
 	defer cleanup()
 	defer stop() // before the database is closed
 	return demo.ServeOn(l, h)
+}
+
+// parseOrigins reads a list of origins, exactly as browsers send them.
+func parseOrigins(list string) (origins []string, err error) {
+	if list == "" {
+		return nil, nil
+	}
+	for _, origin := range strings.Split(list, ",") {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+			return nil, fmt.Errorf("-client-origins: %q is not an origin (such as https://client.example)", origin)
+		}
+		origins = append(origins, origin)
+	}
+	return origins, nil
 }
 
 // open opens the database of the flags and returns the handler of everything.

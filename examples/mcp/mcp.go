@@ -7,7 +7,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/vestibule-auth/vestibule/authn"
-	"github.com/vestibule-auth/vestibule/authn/csrf"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/resource"
 )
@@ -19,25 +18,13 @@ const scopeCall = "tools:call"
 
 // protected mounts an MCP server behind tokens. tokens is any scheme that accepts them: it has the
 // audience api.Resource() and names api.URL() in its challenges.
-func protected(tokens authn.Authenticator, api *resource.Metadata, site *csrf.Site, tools *mcp.Server, opts *authn.Options) *authz.Mux {
+func protected(tokens authn.Authenticator, api *resource.Metadata, tools *mcp.Server, opts *authn.Options) *authz.Mux {
 	// Without a session of the transport, each request runs its tools as its own caller.
 	transport := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return tools }, &mcp.StreamableHTTPOptions{Stateless: true})
 	mux := authz.NewMux(authn.New(authn.Chain{tokens}, opts)).RequireScopes()
-	mux.Handle("/mcp", ownOrigin(site, transport), authz.HasScope(scopeCall))
+	mux.Handle("/mcp", transport, authz.HasScope(scopeCall))
 	mux.Public(api.Path(), api)
 	return mux
-}
-
-// ownOrigin rejects requests that a browser sends for the page of another site, with 403. Such a page
-// may have made its own name point to this address (DNS rebinding), so Host is checked, too.
-func ownOrigin(site *csrf.Site, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := site.Check(r); err != nil {
-			authn.Respond(w, r, err)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // #endregion protect

@@ -22,6 +22,7 @@ import (
 type config struct {
 	issuer   string // the address that clients use
 	site     *csrf.Site
+	clients  []string // origins of pages that may call the tools
 	auth     *authn.Options
 	fetching server.Fetching
 }
@@ -83,8 +84,8 @@ func newServer(cfg config, db *gormstore.Store, ring *keys.Ring, passwords *pass
 	// #region mount
 	// The tools have a chain of their own, so a session cookie never calls them.
 	mux := http.NewServeMux()
-	tools := protected(tokens, api, cfg.site, newTools(), cfg.auth)
-	mux.Handle("/mcp", tools)
+	tools := protected(tokens, api, newTools(), cfg.auth)
+	mux.Handle("/mcp", knownPages(cfg.site, cfg.clients, tools))
 	mux.Handle(api.Path(), tools)
 	mux.Handle("/", pages)
 	// #endregion mount

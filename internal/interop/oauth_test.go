@@ -3,65 +3,11 @@
 package interop
 
 import (
-	"bufio"
 	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
-
-// compare runs examples/compare and returns its address.
-func compare(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "compare")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../examples/compare").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	cmd := exec.Command(binary, "-addr", "127.0.0.1:0", "-login-rate", "off")
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-	lines, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
-	line, err := bufio.NewReader(lines).ReadString('\n')
-	base, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-	if err != nil || !ok {
-		t.Fatalf("%q, %v", line, err)
-	}
-	return base
-}
-
-// walk runs a script of node and returns what it saw.
-func walk(t *testing.T, script string, args ...string) map[string]json.RawMessage {
-	t.Helper()
-	path, err := filepath.Abs(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("node", append([]string{path}, args...)...)
-	cmd.Dir = os.Getenv("VESTIBULE_INTEROP")
-	var problems strings.Builder
-	cmd.Stderr = &problems
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, &problems)
-	}
-	var seen map[string]json.RawMessage
-	if err := json.Unmarshal(out, &seen); err != nil {
-		t.Fatal(err)
-	}
-	return seen
-}
 
 // is fails for each step that was not as wanted.
 func is(t *testing.T, seen map[string]json.RawMessage, want map[string]string) {
