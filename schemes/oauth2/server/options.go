@@ -90,9 +90,10 @@ type Options struct {
 	RequireDPoP bool
 	// FAPI2 applies the FAPI 2.0 Security Profile. It implies RequirePushed and RequireDPoP, and so
 	// requires oauth2.Options.DPoP. All clients must authenticate by private_key_jwt, including
-	// resource servers that introspect. RS256 is rejected for assertions and proofs. CodeTTL is at
-	// most one minute. The options InsecureOptionalPKCE, InsecurePasswordGrant, InsecureImplicitGrant
-	// and InsecureChosenSecrets cannot be set.
+	// resource servers that introspect. The "aud" of an assertion must be the issuer as a string, not
+	// a list of one. RS256 is rejected for assertions and proofs. CodeTTL is at most one minute. The
+	// options InsecureOptionalPKCE, InsecurePasswordGrant, InsecureImplicitGrant and
+	// InsecureChosenSecrets cannot be set.
 	//
 	// Refresh tokens are not rotated (section 5.3.2.1), so that a lost response costs no grant: each
 	// refresh returns the same refresh token, which expires RefreshTTL after it was issued. It is
