@@ -49,14 +49,18 @@ func asserted(f oauth2.Form, withHeader bool) (presented, error) {
 //
 // "aud" must be the issuer and nothing else. The address of the token endpoint is not accepted: an
 // attacker could make a client use another server's address there, and then use the assertion that
-// the client created for that server.
+// the client created for that server. With FAPI2 it must be a string and not a list of one (FAPI
+// 2.0 Security Profile, section 5.3.2.1).
 func (s *Server) assertionFits(ctx context.Context, c storage.Client, t *jose.Token) error {
 	refused := func(why string) error { return fmt.Errorf("%w: %s", jose.ErrInvalid, why) }
 	// c is the client that "sub" names. The signature is verified last because it costs most.
 	r, err := jose.Checks{Issuer: c.ID, Audience: s.issuer, Leeway: assertionLeeway, Clock: s.apiOpts.Clock}.Check(t.Claims)
+	_, single := t.Claims.Text("aud")
 	switch {
 	case err != nil:
 		return err
+	case s.opts.FAPI2 && !single:
+		return refused("the audience is a list")
 	case !slices.Equal(r.Audience, []string{s.issuer}):
 		return refused("for others too")
 	case r.Expires.After(s.now().Add(assertionTTL + assertionLeeway)):

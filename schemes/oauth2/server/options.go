@@ -91,11 +91,11 @@ type Options struct {
 	RequireDPoP bool
 	// FAPI2 applies the FAPI 2.0 Security Profile. It implies RequirePushed and RequireDPoP, and so
 	// requires oauth2.Options.DPoP. All clients must authenticate by private_key_jwt, including
-	// resource servers that introspect. RS256 is rejected for assertions, and for DPoP proofs at the
-	// server's endpoints; for those at the API, give oauth2.Options.DPoP a verifier without it
-	// (dpop.Verifier.WithoutRS256). CodeTTL is at
-	// most one minute. The options InsecureOptionalPKCE, InsecurePasswordGrant, InsecureImplicitGrant
-	// and InsecureChosenSecrets cannot be set.
+	// resource servers that introspect. The "aud" of an assertion must be the issuer as a string, not
+	// a list of one. RS256 is rejected for assertions, and for DPoP proofs at the server's endpoints;
+	// for those at the API, give oauth2.Options.DPoP a verifier without it
+	// (dpop.Verifier.WithoutRS256). CodeTTL is at most one minute. The options InsecureOptionalPKCE,
+	// InsecurePasswordGrant, InsecureImplicitGrant and InsecureChosenSecrets cannot be set.
 	//
 	// Refresh tokens are not rotated (section 5.3.2.1), so that a client keeps its grant if a
 	// response is lost: each refresh returns the same refresh token, which expires RefreshTTL after
