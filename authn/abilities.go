@@ -104,7 +104,8 @@ type FormatDeclarer interface {
 
 // ConflictFinder is an [Authenticator] that knows which other schemes would accept its credentials,
 // if the texts of a [FormatDeclarer] cannot express that. Conflict returns an error if other, a
-// member of the same chain, does. [New] and [Check] call it for each pair, in both directions.
+// member of the same chain, would accept credentials of this scheme. [New] and [Check] call it for
+// each pair, in both directions.
 type ConflictFinder interface {
 	Conflict(other Authenticator) error
 }

@@ -174,8 +174,8 @@ type Families interface {
 	// been deleted in the meantime.
 	ListFamilies(ctx context.Context, purpose, subject string, after FamilyPlace, limit int) ([]Family, error)
 	// ListFamiliesOf is ListFamilies for the families of one client ("" means families without a
-	// client). It leaves out the first families of the list; skip is how many. So you can find the
-	// families beyond a limit without reading the first ones.
+	// client). It leaves out the first skip families of the list. So you can find the families
+	// beyond a limit without reading the first ones.
 	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
 	// FamilyByID returns the family with that ID, if ListFamilies would list it. It returns
 	// ErrNotFound if there is none, for example because it was revoked or belongs to another

@@ -98,6 +98,7 @@ var rules = []rule{
 	{"schemes/knox", toolkit},
 	{"internal/comparison", []string{anything}},
 	{"internal/actors", nil},
+	{"internal/conformance", nil}, // only tests
 	{"internal/bounded", nil},
 	{"internal/elapsed", nil},
 	{"internal/rate", nil},

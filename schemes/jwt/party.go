@@ -62,7 +62,7 @@ func (v *Verifier) party(t *jose.Token, a *Access) error {
 	if a.Roles, err = v.roles(c); err != nil {
 		return err
 	}
-	first, err := v.firstParty(c, a, named, machine)
+	first, err := v.firstParty(t, a, named, machine)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,8 @@ func (v *Verifier) scopesOf(c jose.Claims, a *Access, machine bool) (named bool,
 }
 
 // firstParty reports whether the user uses the token directly, so that no limits of a client apply.
-func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bool, error) {
+func (v *Verifier) firstParty(t *jose.Token, a *Access, named, machine bool) (bool, error) {
+	c := t.Claims
 	if v.opts.FirstParty {
 		signs := slices.Concat(clientSigns, scopeSigns)
 		if v.opts.OwnIssuer && a.Client != "" { // our server names the client and the scopes beside the actors
@@ -136,6 +137,11 @@ func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bo
 	}
 	if machine || a.Client == "" || !slices.Contains(v.opts.FirstPartyClients, a.Client) {
 		return false, nil
+	}
+	for _, r := range v.opts.FirstPartyRequire {
+		if ok, err := r.met(t); err != nil || !ok {
+			return false, ruleError("first party", r, err)
+		}
 	}
 	signs := clientSigns
 	if !v.opts.IgnoreFirstPartyScopes {

@@ -67,7 +67,7 @@ type Lifetimes struct {
 type Options struct {
 	Lifetimes
 	// Scopes are the supported scopes with the descriptions that users see; "" shows the name. If a
-	// client requests no scopes and has no default scopes, its token has none.
+	// client requests no scopes and has no default scopes, its token has no scopes.
 	Scopes map[string]string
 	// SigningKeys sign tokens. Signed access tokens and package openid require them.
 	SigningKeys Keys
@@ -94,10 +94,10 @@ type Options struct {
 	// most one minute. The options InsecureOptionalPKCE, InsecurePasswordGrant, InsecureImplicitGrant
 	// and InsecureChosenSecrets cannot be set.
 	//
-	// Refresh tokens are not rotated (section 5.3.2.1), so that a lost response costs no grant: each
-	// refresh returns the same refresh token, which expires RefreshTTL after it was issued. It is
-	// useless without the client's private key. If the client's method or keys change in its
-	// record, its grants end at the next refresh.
+	// Refresh tokens are not rotated (section 5.3.2.1), so that a client keeps its grant if a
+	// response is lost: each refresh returns the same refresh token, which expires RefreshTTL after
+	// it was issued. It is useless without the client's private key. If the client's method or keys
+	// change in its record, its grants end at the next refresh.
 	FAPI2 bool
 	// RequirePushed rejects authorization requests that were not pushed (RFC 9126). Without it,
 	// storage.Client.RequirePushed does so for one client.
