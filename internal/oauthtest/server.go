@@ -32,6 +32,7 @@ type Options struct {
 	User         func(context.Context, storage.Account) (authn.User, error)
 	Clock        func() time.Time
 	// Of server.Options.
+	AccessClaims                                           func(context.Context, server.AccessGrant) (map[string]any, error)
 	AccessTTL, CodeTTL, DeviceTTL, RefreshTTL, AbsoluteTTL time.Duration
 	Scopes                                                 map[string]string
 	SigningKeys                                            server.Keys
@@ -121,7 +122,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		Lifetimes: server.Lifetimes{AccessTTL: o.AccessTTL, CodeTTL: o.CodeTTL, DeviceTTL: o.DeviceTTL, RefreshTTL: o.RefreshTTL, AbsoluteTTL: o.AbsoluteTTL},
 		Scopes:    o.Scopes, SigningKeys: o.SigningKeys, Keys: o.Keys, Endpoints: o.Endpoints, Origins: o.Origins, Proxies: o.Proxies,
 		InsecureOptionalPKCE: o.InsecureOptionalPKCE, InsecureImplicitGrant: o.InsecureImplicitGrant, InsecurePasswordGrant: o.InsecurePasswordGrant,
-		ClientDocuments: o.ClientDocuments, Fetching: o.Fetching, RequirePushed: o.RequirePushed, FAPI2: o.FAPI2,
+		AccessClaims: o.AccessClaims, ClientDocuments: o.ClientDocuments, Fetching: o.Fetching, RequirePushed: o.RequirePushed, FAPI2: o.FAPI2,
 		Limits: o.Limits, InsecureNoLimits: o.InsecureNoLimits, Audit: o.Audit, Logger: o.Logger, Rand: o.Rand,
 	}
 	if o.SignedAccess {

@@ -21,8 +21,8 @@ type newGrant struct {
 	// resource lists the resources of the first access token, a subset of those of the grant.
 	resource []string
 	nonce    string
-	// prepared has the claims of the ID token if they were prepared before the caller's
-	// transaction; nil if begin must prepare them.
+	// prepared has the claims of the tokens if they were prepared before the caller's transaction;
+	// nil if begin must prepare them.
 	prepared *prepared
 	// claim consumes the code for which the grant is issued, in the same transaction; nil if there
 	// is no code.
@@ -67,7 +67,9 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 	f.Scopes = s.stillAllowed(f.Scopes, x.client)
 	p := b.prepared
 	if p == nil {
-		if p, err = s.prepare(ctx, f); err != nil {
+		of := f
+		of.Resource = b.resource
+		if p, err = s.prepare(ctx, of); err != nil {
 			return tokenResponse{}, err
 		}
 	}
@@ -91,10 +93,10 @@ func (s *Server) begin(ctx context.Context, x exchange, b newGrant) (tokenRespon
 		}
 		// For this token only: the next one may have other resources and another key.
 		f.Resource, f.Confirm = b.resource, x.key
-		if a, err = s.access(ctx, f, x.client); err != nil {
+		if a, err = s.access(ctx, f, x.client, p.access); err != nil {
 			return err
 		}
-		if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.claims, Nonce: b.nonce, Access: a.Access}); err != nil {
+		if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.id, Nonce: b.nonce, Access: a.Access}); err != nil {
 			return err
 		}
 		s.Notify(ctx, about(audit.TokenCreated, f))
@@ -168,28 +170,20 @@ func (s *Server) identifies(f storage.Family) bool {
 }
 
 // prepared holds what the tokens of a new grant need from the application's functions and from
-// keys.
-type prepared struct{ claims map[string]any }
+// keys: the claims of the ID token and of a signed access token.
+type prepared struct{ id, access map[string]any }
 
-// prepare returns what a new grant needs before its transaction.
-func (s *Server) prepare(ctx context.Context, f storage.Family) (*prepared, error) {
-	claims, err := s.claimsOf(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	return &prepared{claims}, nil
-}
-
-// claimsOf prepares the tokens of a new grant before its transaction, because a transaction must
+// prepare prepares the tokens of a new grant before its transaction, because a transaction must
 // not wait for the application's functions or for keys. The epoch of the account that it reads is
-// checked when the grant is created.
-func (s *Server) claimsOf(ctx context.Context, f storage.Family) (map[string]any, error) {
-	if !s.identifies(f) {
+// checked when the grant is created. f has the client, and the scopes and resources of the access
+// token.
+func (s *Server) prepare(ctx context.Context, f storage.Family) (*prepared, error) {
+	if !s.identifies(f) && (s.opts.AccessClaims == nil || s.apiOpts.SignedAccess == nil) {
 		return s.claims(ctx, storage.User{}, f)
 	}
 	u, err := s.store.UserByID(ctx, f.Subject)
 	if errors.Is(err, storage.ErrNotFound) { // deleted concurrently; begin fails
-		return nil, nil
+		return &prepared{}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -197,20 +191,31 @@ func (s *Server) claimsOf(ctx context.Context, f storage.Family) (map[string]any
 	return s.claims(ctx, u, f)
 }
 
-// claims is claimsOf for an account that was already read.
-func (s *Server) claims(ctx context.Context, u storage.User, f storage.Family) (map[string]any, error) {
+// claims is prepare for an account that was already read.
+func (s *Server) claims(ctx context.Context, u storage.User, f storage.Family) (_ *prepared, err error) {
+	p := &prepared{}
 	if !s.identifies(f) && s.apiOpts.SignedAccess == nil {
-		return nil, nil
+		return p, nil
 	}
 	if _, inMemory := s.opts.SigningKeys.(*jose.KeySet); !inMemory { // load the keys
 		if _, err := s.opts.SigningKeys.JWKS(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if !s.identifies(f) {
+	if p.access, err = s.signedClaimsOf(ctx, u, f, nil); err != nil || !s.identifies(f) {
+		return p, err
+	}
+	p.id, err = s.extended.IDTokens.Claims(ctx, u, f.Scopes)
+	return p, err
+}
+
+// signedClaimsOf returns the application's claims for a signed access token of a family; nil if
+// access tokens are opaque, because then only introspection returns claims.
+func (s *Server) signedClaimsOf(ctx context.Context, u storage.User, f storage.Family, actors []string) (map[string]any, error) {
+	if s.apiOpts.SignedAccess == nil {
 		return nil, nil
 	}
-	return s.extended.IDTokens.Claims(ctx, u, f.Scopes)
+	return s.accessClaims(ctx, u, f.Client, f.Scopes, f.Resource, actors)
 }
 
 // idToken returns the ID token of a grant, or "" if none was requested.

@@ -37,7 +37,7 @@ func (s *Server) Approve(ctx context.Context, q AuthorizationRequest, u SessionU
 // nothing if the client requested a code. An error is a server error, and nothing was issued.
 func (s *Server) PrepareApproval(ctx context.Context, q *AuthorizationRequest, u SessionUser) (err error) {
 	if q.Implicit {
-		q.prepared, err = s.prepare(ctx, storage.Family{Subject: u.Subject, Scopes: s.stillAllowed(q.Scopes, q.Registered)})
+		q.prepared, err = s.prepare(ctx, storage.Family{Subject: u.Subject, Client: q.Registered.ID, Scopes: s.stillAllowed(q.Scopes, q.Registered), Resource: q.Resource})
 	}
 	return err
 }

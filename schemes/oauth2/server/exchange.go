@@ -194,8 +194,8 @@ func (s *Server) refresh(ctx context.Context, x exchange) (tokenResponse, error)
 
 // mayRotate rejects what Rotate would reject, with one read and without a transaction, so that
 // requests without a valid token do not delay others. Then it verifies the proof, which records its
-// use, and returns the claims of the next ID token.
-func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (map[string]any, error) {
+// use, and returns the claims of the next tokens.
+func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (*prepared, error) {
 	st, err := s.rotator.Inspect(ctx, use)
 	if err != nil && !errors.Is(err, rotation.ErrReused) { // Rotate determines whether it is a repetition
 		if refused := s.refusal(err); refused != nil {
@@ -208,9 +208,9 @@ func (s *Server) mayRotate(ctx context.Context, x exchange, use rotation.Use) (m
 		return nil, errGrant.WithCause(rotation.ErrMismatch)
 	}
 	if err != nil { // a repetition has the parameters and the response of the first request
-		return nil, s.verifyProof(ctx, x.proof)
+		return &prepared{}, s.verifyProof(ctx, x.proof)
 	}
-	if f.Scopes, _, err = s.narrowed(x, f); err != nil {
+	if f.Scopes, f.Resource, err = s.narrowed(x, f); err != nil {
 		return nil, err
 	}
 	if err := s.verifyProof(ctx, x.proof); err != nil {
@@ -239,7 +239,7 @@ func (s *Server) use(x exchange, text string) rotation.Use {
 }
 
 // next issues the next tokens of a family.
-func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState, claims map[string]any) (tokenResponse, error) {
+func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState, p *prepared) (tokenResponse, error) {
 	f := st.Family
 	scopes, resource, err := s.narrowed(x, f)
 	if err != nil {
@@ -250,11 +250,11 @@ func (s *Server) next(ctx context.Context, x exchange, st storage.RefreshState, 
 		return tokenResponse{}, err
 	}
 	f.Scopes, f.Resource, f.Confirm = scopes, resource, x.key
-	a, err := s.access(ctx, f, x.client)
+	a, err := s.access(ctx, f, x.client, p.access)
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: claims, Access: a.Access}); err != nil {
+	if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.id, Access: a.Access}); err != nil {
 		return tokenResponse{}, err
 	}
 	a.Refresh = refresh

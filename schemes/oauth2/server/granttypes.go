@@ -116,14 +116,33 @@ func (r TokenRequest) Issue(ctx context.Context, a storage.AccessToken) (IssuedT
 	if a.Scopes == nil {
 		a.Scopes = []string{} // a client is always scope-limited
 	}
+	more, err := s.claimsOfIssued(ctx, a)
+	if err != nil {
+		return IssuedToken{}, err
+	}
 	var issued IssuedToken
-	err := s.Change(ctx, func(ctx context.Context) (err error) {
-		if issued.response, err = s.issueAccess(ctx, a); err == nil {
+	err = s.Change(ctx, func(ctx context.Context) (err error) {
+		if issued.response, err = s.issueAccess(ctx, a, more); err == nil {
 			s.Notify(ctx, audit.Event{Kind: audit.TokenCreated, Client: a.Client, Subject: a.Subject, Credential: issued.response.Token, Family: a.Family, Epoch: a.Epoch})
 		}
 		return err
 	})
 	return issued, err
+}
+
+// claimsOfIssued returns the application's claims for a token of Issue.
+func (s *Server) claimsOfIssued(ctx context.Context, a storage.AccessToken) (map[string]any, error) {
+	if s.opts.AccessClaims == nil || s.apiOpts.SignedAccess == nil {
+		return nil, nil
+	}
+	u, err := s.store.UserByID(ctx, a.Subject)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, storage.ErrStale
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.signedClaimsOf(ctx, u, storage.Family{Client: a.Client, Scopes: a.Scopes, Resource: a.Resource}, a.Actors)
 }
 
 // GrantClient returns the client to which a user gave a grant. It returns storage.ErrNotFound if the

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -33,6 +34,8 @@ type introspection struct {
 	AuthTime int64    `json:"auth_time,omitempty"`
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
+
+	more map[string]any // of Options.AccessClaims
 }
 
 // Introspect returns the introspection endpoint for resource servers (RFC 7662). It accepts a POST
@@ -48,8 +51,18 @@ func (s *Server) Introspect() http.Handler {
 			s.fail(w, r, err)
 			return
 		}
-		oauth2.WriteJSON(w, http.StatusOK, about)
+		s.answer(w, r, about)
 	})))
+}
+
+// answer writes the response with the application's claims.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, about introspection) {
+	text, err := withMembers(about, about.more)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	oauth2.WriteJSON(w, http.StatusOK, json.RawMessage(text))
 }
 
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (introspection, error) {
@@ -105,12 +118,16 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 	if err := s.api.Used(ctx, &a); err != nil { // the resource server received it from the client
 		return introspection{}, err
 	}
+	more, err := s.accessClaims(ctx, st.User, a.Client, a.Scopes, a.Resource, a.Actors)
+	if err != nil {
+		return introspection{}, err
+	}
 	var authTime int64
 	if !a.AuthTime.IsZero() {
 		authTime = a.AuthTime.Unix()
 	}
 	return introspection{
-		AuthTime: authTime, ACR: a.ACR, AMR: a.AMR,
+		more: more, AuthTime: authTime, ACR: a.ACR, AMR: a.AMR,
 		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: typeOf(a.Confirm), Expires: a.Expires.Unix(),
 		Issued: a.Created.Unix(), Subject: a.Subject, Audience: a.Resource, Issuer: s.issuer, ID: a.ID, Confirm: oauth2.ConfirmationOf(a.Confirm),
 		Actor: actors.ClaimOf(a.Actors),

@@ -24,18 +24,24 @@ type Keys interface {
 // Sign returns a signed token with the members of claims, followed by the members in the argument
 // more. The two arguments must not have a name in common.
 func (s *Server) Sign(ctx context.Context, typ string, claims any, more map[string]any) (string, error) {
-	text, err := json.Marshal(claims)
+	text, err := withMembers(claims, more)
 	if err != nil {
 		return "", err
 	}
-	if len(more) > 0 {
-		tail, err := json.Marshal(more)
-		if err != nil {
-			return "", err
-		}
-		text = append(append(text[:len(text)-1], ','), tail[1:]...)
-	}
 	return s.opts.SigningKeys.Sign(ctx, typ, text)
+}
+
+// withMembers returns the JSON of a struct with more members.
+func withMembers(v any, more map[string]any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil || len(more) == 0 {
+		return text, err
+	}
+	tail, err := json.Marshal(more)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(text[:len(text)-1], ','), tail[1:]...), nil
 }
 
 // JWKS returns the endpoint that publishes the public keys (RFC 7517, section 5). It panics without

@@ -70,6 +70,18 @@ type Options struct {
 	// Scopes are the supported scopes with the descriptions that users see; "" shows the name. If a
 	// client requests no scopes and has no default scopes, its token has no scopes.
 	Scopes map[string]string
+	// AccessClaims returns additional claims for access tokens, such as the tenant or the groups of
+	// the account. Signed tokens contain them, with the values at the time of issue. The introspection
+	// endpoint returns them for opaque and signed tokens, with the values at the time of the request.
+	//
+	// Claims that the server or verifiers use themselves are ignored, in any case: see
+	// docs/oauth2/server.md. Claims never give roles or permissions: a token is limited by its
+	// scopes. Everyone who gets the token can read them. As JSON they may have 4 KiB.
+	//
+	// An error, or claims that are too long, is a server error (503), and no token is issued.
+	// AccessClaims is called outside the store's transaction, so it can call other servers. Nil
+	// means no additional claims.
+	AccessClaims func(ctx context.Context, a AccessGrant) (map[string]any, error)
 	// SigningKeys sign tokens. Signed access tokens and package openid require them.
 	SigningKeys Keys
 	// Keys is the master key ring. The device grant requires it, for user codes. Without it,

@@ -10,9 +10,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// accessClaims are the claims of RFC 9068, section 2.2. "sid" is the grant. "ver" is the epoch of
+// signedClaims are the claims of RFC 9068, section 2.2. "sid" is the grant. "ver" is the epoch of
 // the account or, for a token without a user, storage.Client.Epoch.
-type accessClaims struct {
+type signedClaims struct {
 	Issuer   string               `json:"iss"`
 	Audience []string             `json:"aud"`
 	Subject  string               `json:"sub"`
@@ -31,9 +31,10 @@ type accessClaims struct {
 }
 
 // signAccess returns a signed access token. The subject of a token without a user is its client
-// (RFC 9068, section 2.2), so a user with the ID of a client cannot get one.
-func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string, error) {
-	c := accessClaims{
+// (RFC 9068, section 2.2), so a user with the ID of a client cannot get one. more are the claims of
+// Options.AccessClaims.
+func (s *Server) signAccess(ctx context.Context, a storage.AccessToken, more map[string]any) (string, error) {
+	c := signedClaims{
 		Issuer: s.issuer, Audience: a.Resource, Subject: a.Subject, Client: a.Client, ID: a.ID, Issued: a.Created.Unix(), Expires: a.Expires.Unix(),
 		Scope: strings.Join(a.Scopes, " "), Family: a.Family, Version: a.Epoch, Confirm: oauth2.ConfirmationOf(a.Confirm), Actor: actors.ClaimOf(a.Actors),
 		ACR: a.ACR, AMR: a.AMR,
@@ -47,5 +48,5 @@ func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string,
 	case a.Client:
 		return "", errors.New("server: account and client have the same ID")
 	}
-	return s.Sign(ctx, oauth2.TypeAccess, c, nil)
+	return s.Sign(ctx, oauth2.TypeAccess, c, more)
 }

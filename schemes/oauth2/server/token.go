@@ -218,13 +218,17 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 	if err := s.verifyProof(ctx, x.proof); err != nil {
 		return tokenResponse{}, err
 	}
+	more, err := s.signedClaimsOf(ctx, storage.User{}, storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource}, nil)
+	if err != nil {
+		return tokenResponse{}, err
+	}
 	own := storage.Family{Client: x.client.ID, Scopes: scopes, Resource: resource, Confirm: x.key, ClientRevoked: x.client.Revoked}
 	if s.apiOpts.SignedAccess != nil {
 		own.Epoch = x.client.Epoch() // the token is not stored, so its epoch must revoke it with the client
 	}
 	var a tokenResponse
 	err = s.Change(ctx, func(ctx context.Context) (err error) {
-		if a, err = s.access(ctx, own, x.client); err == nil {
+		if a, err = s.access(ctx, own, x.client, more); err == nil {
 			s.Notify(ctx, audit.Event{Kind: audit.TokenCreated, Client: x.client.ID, Credential: a.Token})
 		}
 		return err
@@ -237,8 +241,8 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 }
 
 // access issues an access token of a family, or of a client itself. An opaque token is stored; a
-// signed one is not.
-func (s *Server) access(ctx context.Context, f storage.Family, c storage.Client) (tokenResponse, error) {
+// signed one is not, and has the claims in more.
+func (s *Server) access(ctx context.Context, f storage.Family, c storage.Client, more map[string]any) (tokenResponse, error) {
 	now := s.now()
 	expires := now.Add(shorter(s.opts.AccessTTL, c.AccessTTL))
 	if !f.Expires.IsZero() && expires.After(f.Expires) {
@@ -252,11 +256,12 @@ func (s *Server) access(ctx context.Context, f storage.Family, c storage.Client)
 		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, ACR: f.ACR, AMR: f.AMR, Created: now, Expires: expires,
 		ClientRevoked: f.ClientRevoked,
 	}
-	return s.issueAccess(ctx, a)
+	return s.issueAccess(ctx, a, more)
 }
 
-// issueAccess issues an access token with an ID and, if it is opaque, a digest.
-func (s *Server) issueAccess(ctx context.Context, a storage.AccessToken) (tokenResponse, error) {
+// issueAccess issues an access token with an ID and, if it is opaque, a digest. A signed one has the
+// claims in more.
+func (s *Server) issueAccess(ctx context.Context, a storage.AccessToken, more map[string]any) (tokenResponse, error) {
 	id, err := s.id()
 	if err != nil {
 		return tokenResponse{}, err
@@ -266,7 +271,7 @@ func (s *Server) issueAccess(ctx context.Context, a storage.AccessToken) (tokenR
 	if s.apiOpts.SignedAccess != nil {
 		a.Expires = a.Expires.Truncate(time.Second)
 		issued.Expires = a.Expires
-		issued.Access, err = s.signAccess(ctx, a)
+		issued.Access, err = s.signAccess(ctx, a, more)
 		return issued, err
 	}
 	if issued.Access, err = s.text(oauth2.AccessPrefix); err != nil {

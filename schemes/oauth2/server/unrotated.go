@@ -53,17 +53,19 @@ func (s *Server) renew(ctx context.Context, x exchange, use rotation.Use) (a tok
 	if err := s.verifyProof(ctx, x.proof); err != nil {
 		return a, true, err
 	}
-	claims, err := s.claims(ctx, st.User, f)
+	narrow := f
+	narrow.Scopes, narrow.Resource = scopes, resource
+	p, err := s.claims(ctx, st.User, narrow)
 	if err != nil {
 		return a, true, err
 	}
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		f := f
 		f.Scopes, f.Resource, f.Confirm = scopes, resource, x.key
-		if a, err = s.access(ctx, f, x.client); err != nil {
+		if a, err = s.access(ctx, f, x.client, p.access); err != nil {
 			return err
 		}
-		if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: claims, Access: a.Access}); err != nil {
+		if a.ID, err = s.idToken(ctx, Grant{Family: f, Claims: p.id, Access: a.Access}); err != nil {
 			return err
 		}
 		s.Notify(ctx, about(audit.RefreshSucceeded, f))
