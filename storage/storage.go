@@ -34,7 +34,7 @@
 // Revocations and UnchangedTokens are optional, and let signed access tokens be accepted without a
 // query (cached.Options.DenySet). AuditLog is optional, and stores audit events in the transaction of
 // their change (audit.Options.Required). Retrier is optional, and repeats such a change after a
-// deadlock.
+// deadlock. Factors is optional, and holds second factors (package totp).
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
 // deleted records. Package storagetest tests an implementation, even one that has only some parts.
