@@ -61,7 +61,7 @@ type FactorUse struct {
 	Now     time.Time
 }
 
-// Factors stores second factors. It is optional: a [Complete] store need not have it.
+// Factors stores second factors.
 type Factors interface {
 	// CreateFactor inserts f, which was never used. It returns ErrStale if the subject is absent or
 	// disabled, or if its epoch is not epoch. It returns ErrLimit if the subject has MaxFactors,

@@ -20,6 +20,7 @@
 //	Blocklist          access tokens that are rejected before they expire; epochs for JWTs
 //	SigningKeys        encrypted private keys
 //	OneTimeTokens      links that work once, such as password reset links
+//	Factors            second factors of accounts (package totp)
 //	Replays, Attempts  IDs that were used; counters of limited attempts
 //	Clients, Codes, AccessTokens, AuthRequests, DeviceGrants, Consents
 //	                   OAuth 2.0
@@ -34,7 +35,7 @@
 // Revocations and UnchangedTokens are optional, and let signed access tokens be accepted without a
 // query (cached.Options.DenySet). AuditLog is optional, and stores audit events in the transaction of
 // their change (audit.Options.Required). Retrier is optional, and repeats such a change after a
-// deadlock. Factors is optional, and holds second factors (package totp).
+// deadlock.
 //
 // The documentation of each method defines what it does with absent, expired, malformed and already
 // deleted records. Package storagetest tests an implementation, even one that has only some parts.

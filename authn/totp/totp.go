@@ -35,7 +35,7 @@ const (
 )
 
 // Store holds the factors, the logins between their two steps, and the counters of attempts. The
-// stores of packages memory and gormstore implement it.
+// stores of packages memory, gormstore and cached implement it.
 type Store interface {
 	storage.Factors
 	storage.OneTimeTokens

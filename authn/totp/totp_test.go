@@ -367,7 +367,9 @@ func TestOneCodeOneLogin(t *testing.T) {
 // broken is a store whose factors cannot be read.
 type broken struct{ totp.Store }
 
-func (broken) FactorsOf(context.Context, string, string) ([]storage.Factor, error) { return nil, errDown }
+func (broken) FactorsOf(context.Context, string, string) ([]storage.Factor, error) {
+	return nil, errDown
+}
 
 var errDown = errors.New("the database is down")
 
