@@ -55,9 +55,11 @@ var (
 	SigningKeys   = Purpose{"vestibule/v1 signing keys"}
 	DPoPNonce     = Purpose{"vestibule/v1 dpop nonce"}
 	HintSeal      = Purpose{"vestibule/v1 id token hint seal"}
+	FactorSeal    = Purpose{"vestibule/v1 factor seal"}
+	FactorCodes   = Purpose{"vestibule/v1 factor codes"}
 )
 
-var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal}
+var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal, FactorSeal, FactorCodes}
 
 // String returns the label of the purpose.
 func (p Purpose) String() string { return p.label }

@@ -25,6 +25,7 @@ type Complete interface {
 	DeviceGrants
 	Attempts
 	Consents
+	Factors
 	Pruner
 	Transactor
 }

@@ -20,6 +20,7 @@
 //	Blocklist          access tokens that are rejected before they expire; epochs for JWTs
 //	SigningKeys        encrypted private keys
 //	OneTimeTokens      links that work once, such as password reset links
+//	Factors            second factors of accounts (package totp)
 //	Replays, Attempts  IDs that were used; counters of limited attempts
 //	Clients, Codes, AccessTokens, AuthRequests, DeviceGrants, Consents
 //	                   OAuth 2.0

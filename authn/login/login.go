@@ -53,6 +53,11 @@ func (o Options) fields() []Field {
 //   - Any other error: 503.
 type Begin func(w http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error)
 
+// ErrContinued is returned by a [Begin] that issued nothing because the login needs a second factor. The
+// cookies of the login are set, and the event is login.challenged. [Handler.Run] returns the error, and
+// the scheme sends the response.
+var ErrContinued = errors.New("the login continues with a second factor")
+
 // Config contains the settings of a scheme for its login endpoint.
 type Config struct {
 	// Scheme is the name of the scheme in events and logs.
@@ -153,6 +158,13 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request, values []string)
 	}
 	if errors.Is(err, storage.ErrStale) {
 		err = authn.InvalidLogin().WithCause(err)
+	}
+	if errors.Is(err, ErrContinued) {
+		for _, c := range l.Cookies {
+			http.SetCookie(w, c)
+		}
+		h.config.Audit.Notify(audit.Context(r), audit.Event{Kind: audit.LoginChallenged, Scheme: h.config.Scheme, Subject: l.Subject, Epoch: l.Epoch})
+		return nil, err
 	}
 	if err != nil {
 		h.failed(r, audit.Event{Subject: l.Subject, Epoch: l.Epoch}, err)

@@ -12,22 +12,24 @@ type rule struct {
 }
 
 const (
-	anything  = "*" // for packages that only tests import
-	gorm      = "gorm.io/gorm/..."
-	sqlite    = "gorm.io/driver/sqlite"
-	mattn     = "github.com/mattn/go-sqlite3"
-	pg        = "gorm.io/driver/postgres"
-	pgx       = "github.com/jackc/..."
-	xtext     = "golang.org/x/text/..."
-	xcrypto   = "golang.org/x/crypto/..."
-	xsys      = "golang.org/x/sys/cpu" // x/crypto's and xxhash's look at the processor
-	xsync     = "golang.org/x/sync/..."
-	golangJWT = "github.com/golang-jwt/jwt/v5"
-	goOAuth2  = "github.com/go-oauth2/oauth2/v4" // its frame; never its stores
-	inflect   = "github.com/jinzhu/..."          // gorm's
-	goRedis   = "github.com/redis/go-redis/..."
-	xxhash    = "github.com/cespare/xxhash/..." // go-redis'
-	atomic    = "go.uber.org/atomic"            // go-redis'
+	anything   = "*" // for packages that only tests import
+	gorm       = "gorm.io/gorm/..."
+	sqlite     = "gorm.io/driver/sqlite"
+	mattn      = "github.com/mattn/go-sqlite3"
+	pg         = "gorm.io/driver/postgres"
+	pgx        = "github.com/jackc/..."
+	xtext      = "golang.org/x/text/..."
+	xcrypto    = "golang.org/x/crypto/..."
+	xsys       = "golang.org/x/sys/cpu" // x/crypto's and xxhash's look at the processor
+	xsync      = "golang.org/x/sync/..."
+	golangJWT  = "github.com/golang-jwt/jwt/v5"
+	goOAuth2   = "github.com/go-oauth2/oauth2/v4" // its frame; never its stores
+	otpLibrary = "github.com/pquerna/otp/..."
+	barcode    = "github.com/boombuler/barcode/..." // otp's, for QR codes
+	inflect    = "github.com/jinzhu/..."            // gorm's
+	goRedis    = "github.com/redis/go-redis/..."
+	xxhash     = "github.com/cespare/xxhash/..." // go-redis'
+	atomic     = "go.uber.org/atomic"            // go-redis'
 )
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
@@ -57,6 +59,7 @@ var rules = []rule{
 	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/recovery", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/throttle", []string{"authn", "storage", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
+	{"authn/totp", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "storage", "keys", "credential", "credential/rotation", otpLibrary, barcode, "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"authn/username", []string{xtext}},
 	{"authz", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"django", []string{xcrypto, xsys}},

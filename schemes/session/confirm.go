@@ -65,6 +65,9 @@ type ConfirmOptions struct {
 	// Login is the path of the login page, to which visitors without a session are redirected. ""
 	// means that they get a 401.
 	Login string
+	// SecondFactor asks for the second factor after the password; see [FormOptions]. The session then
+	// becomes a new one with the data of the old one.
+	SecondFactor SecondFactor
 	// Render writes the page after status and headers were set. The page must have a form that sends
 	// name, password and "next" to its own URL with POST. The page is sent after Render returns. If it
 	// panics, the response is 500. nil means a plain page.
@@ -91,7 +94,12 @@ func (s *Scheme) ConfirmForm(pw authn.PasswordChecker, opts *ConfirmOptions) htt
 		panic("session: ConfirmForm: the password checker must be set")
 	}
 	o.Fallback = SafeNext(o.Fallback, "/")
-	c := &confirming{s, o, login.Must(login.New(ofSession{pw}, func(w http.ResponseWriter, r *http.Request, l authn.Login, _ []string) ([]authn.Member, error) {
+	c := &confirming{s, o, login.Must(login.New(ofSession{pw}, func(w http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
+		if o.SecondFactor != nil {
+			if err := o.SecondFactor.ask(r, l, SafeNext(more[0], o.Fallback), false); err != nil {
+				return nil, err
+			}
+		}
 		return nil, s.Reauthenticate(w, r, l)
 	}, &login.Config{
 		Scheme: s.Name(), Options: login.Options{Username: s.opts.Login.Username, Password: s.opts.Login.Password}, Fields: []login.Field{nextField}, Before: s.site.Check,
@@ -138,7 +146,7 @@ func (c *confirming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.show(w, r, http.StatusOK, Confirm{Username: u.Name, Next: SafeNext(params.Query(r).Get("next"), c.opts.Fallback)})
 		return
 	}
-	r = r.WithContext(context.WithValue(r.Context(), confirmedName{}, u.Name))
+	r, asked := withStep(r.WithContext(context.WithValue(r.Context(), confirmedName{}, u.Name)))
 	v, _, err := c.asks.Run(w, r)
 	next := c.opts.Fallback
 	if len(v) > 2 {
@@ -146,6 +154,8 @@ func (c *confirming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e := (*authn.Error)(nil)
 	switch {
+	case errors.Is(err, login.ErrContinued) && asked.page != nil:
+		asked.page.ServeHTTP(w, r)
 	case err == nil:
 		http.Redirect(w, r, next, http.StatusSeeOther)
 	case !errors.As(err, &e) || e == nil || e.Status != http.StatusUnauthorized && e.Status != http.StatusBadRequest && e.Status != http.StatusTooManyRequests:

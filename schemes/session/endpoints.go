@@ -45,6 +45,9 @@ func (s *Scheme) begins(w http.ResponseWriter, r *http.Request, login authn.Logi
 // loginEndpoint returns the login handler that the endpoint and the page share.
 func (s *frame) loginEndpoint(k keeper, pw authn.PasswordChecker, more ...login.Field) *login.Handler {
 	return login.Must(login.New(pw, func(w http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
+		if err := askSecond(k, r, l, more); err != nil {
+			return nil, err
+		}
 		err := k.begins(w, r, l, more[0] != "")
 		return []authn.Member{{Name: "username", Value: l.Name}}, err
 	}, &login.Config{

@@ -41,6 +41,12 @@ type FormOptions struct {
 	// Forgot is the path of the page on which users request a new password, such as the page of
 	// recovery.RequestForm. The login page links to it. "" means no link.
 	Forgot string
+	// SecondFactor continues the login of an account that has a second factor; use the method of
+	// totp.Page. It is called after the password was verified and before a session is created. If it
+	// returns a handler, that handler sends the response, and no session is created: the page of the
+	// second factor calls [Scheme.Start]. If it returns nil, the login is complete. An error fails the
+	// login. nil means no second factor.
+	SecondFactor SecondFactor
 	// Render writes the page after status and headers were set. The page must have a form that
 	// sends name, password and "next" to its own URL with POST. The page is sent after Render
 	// returns. If it panics, the response is 500. nil means a plain page.
@@ -70,7 +76,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		o.Render = renderForm
 	}
 	o.Fallback = SafeNext(o.Fallback, "/")
-	asks := s.loginEndpoint(k, pw, nextField)
+	asks := s.loginEndpoint(o.SecondFactor.before(k, o.Fallback), pw, nextField)
 	write := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
 		pageHeaders(w.Header(), f.Next == o.Fallback)
 		w.WriteHeader(status)
@@ -94,7 +100,12 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 			authn.RespondPage(w, r, authn.MethodNotAllowed(r.Method))
 			return
 		}
+		r, asked := withStep(r)
 		v, _, err := asks.Run(w, r)
+		if errors.Is(err, login.ErrContinued) && asked.page != nil {
+			asked.page.ServeHTTP(w, r)
+			return
+		}
 		if err != nil {
 			var e *authn.Error
 			if !errors.As(err, &e) || e == nil || e.Status != http.StatusUnauthorized && e.Status != http.StatusBadRequest && e.Status != http.StatusTooManyRequests {

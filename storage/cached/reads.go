@@ -184,7 +184,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 			if t.Ends.Before(t.Expires) {
 				out.expires = t.Ends
 			}
-			a, size, ok := s.newAccount(&v.user, nil, nil, howOf(t.ACR, t.AMR), t.ID, t.Address)
+			a, size, ok := s.newAccount(&v.user, nil, nil, loginOf(t.ACR, t.AMR), t.ID, t.Address)
 			live := t.Subject == "" || v.user.Active
 			if ok && live && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
 				r := &sessionRecord{
@@ -240,7 +240,7 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 			t := &st.Access
 			out := kept{expires: t.Expires}
 			out.deps = names{s.stripeOfSubject(t.Subject), s.stripeOfBlock(storage.BlockKeyOf(storage.BlockSID, "", t.Family)), s.stripeOfBlock(blockClient(t.Client))}
-			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, howOf(t.ACR, t.AMR), t.ID, t.Family, t.Client, actors.Pack(t.Confirm, t.Actors))
+			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, loginOf(t.ACR, t.AMR), t.ID, t.Family, t.Client, actors.Pack(t.Confirm, t.Actors))
 			live := !st.Ended && (t.Subject == "" || st.User.Active)
 			if ok && live && t.Epoch == st.User.Epoch && t.Subject == st.User.ID {
 				out.item = &accessRecord{account: a, authTime: micros(t.AuthTime), since: micros(t.Created), expires: micros(t.Expires)}

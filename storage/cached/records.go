@@ -78,9 +78,9 @@ func (a *account) user(lease storage.Lease) storage.User {
 
 // newAccount returns the cached form of u and of the texts and lists of its credential. ok is false
 // if they cannot be cached.
-func (s *Store) newAccount(u *storage.User, scopes, resource, how []string, own ...string) (a account, size int, ok bool) {
+func (s *Store) newAccount(u *storage.User, scopes, resource, login []string, own ...string) (a account, size int, ok bool) {
 	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
-	a.lists, size = s.strings.lists(u.Roles, scopes, resource, how)
+	a.lists, size = s.strings.lists(u.Roles, scopes, resource, login)
 	a.created, a.epoch, a.in = micros(u.Created), u.Epoch, uint8(len(u.Space()))
 	return a, size + recordSize + len(a.all)*9/8, ok
 }
@@ -107,25 +107,29 @@ func timeOf(micros int64) time.Time {
 }
 
 // lists are the lists of a record. Records share them; the Store returns only copies.
-type lists struct{ roles, scopes, resource, how []string }
+type lists struct {
+	roles, scopes, resource []string
+	login                   []string // see loginOf
+}
 
-// howOf returns the class and the methods of a login as one list, because few records have any.
-func howOf(acr string, amr []string) []string {
+// loginOf returns how a user logged in as one list, so that records share it: the class, and then the
+// methods. It is nil if both are unknown.
+func loginOf(acr string, amr []string) []string {
 	if acr == "" && amr == nil {
 		return nil
 	}
 	return append([]string{acr}, amr...)
 }
 
-// login returns the class and the methods of the login, in a list of its own.
-func (l *lists) login() (acr string, amr []string) {
-	if len(l.how) == 0 {
+// methods is the reverse of loginOf.
+func (l *lists) methods() (acr string, amr []string) {
+	if len(l.login) == 0 {
 		return "", nil
 	}
-	if len(l.how) > 1 {
-		amr = slices.Clone(l.how[1:])
+	if len(l.login) > 1 {
+		amr = own(l.login[1:])
 	}
-	return l.how[0], amr
+	return l.login[0], amr
 }
 
 // interned stores lists that many records share.
@@ -144,13 +148,13 @@ const maxList = 1024
 
 // lists returns copies of the four lists and their estimated memory, in bytes, if no other record
 // shares them.
-func (t *interned) lists(roles, scopes, resource, how []string) (*lists, int) {
-	if roles == nil && scopes == nil && resource == nil && how == nil {
+func (t *interned) lists(roles, scopes, resource, login []string) (*lists, int) {
+	if roles == nil && scopes == nil && resource == nil && login == nil {
 		return nil, 0
 	}
 	var b strings.Builder
 	size := 0
-	for _, list := range [...][]string{roles, scopes, resource, how} {
+	for _, list := range [...][]string{roles, scopes, resource, login} {
 		if list == nil {
 			b.WriteByte(1)
 		}
@@ -162,7 +166,7 @@ func (t *interned) lists(roles, scopes, resource, how []string) (*lists, int) {
 		b.WriteByte(2)
 	}
 	if size > maxList {
-		return &lists{own(roles), own(scopes), own(resource), own(how)}, size + 120
+		return &lists{own(roles), own(scopes), own(resource), own(login)}, size + 120
 	}
 	key := b.String()
 	t.mu.Lock()
@@ -172,7 +176,7 @@ func (t *interned) lists(roles, scopes, resource, how []string) (*lists, int) {
 	}
 	l, ok := t.seen.Get(key)
 	if !ok {
-		l = &lists{own(roles), own(scopes), own(resource), own(how)}
+		l = &lists{own(roles), own(scopes), own(resource), own(login)}
 		t.seen.Put(key, l, 1)
 	}
 	return l, size + 120
@@ -236,7 +240,7 @@ func (r *sessionRecord) session(d *storage.Digest) storage.Session {
 		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1),
 	}
 	if r.lists != nil {
-		v.ACR, v.AMR = r.lists.login()
+		v.ACR, v.AMR = r.lists.methods()
 	}
 	if r.data != nil {
 		v.Data = own(*r.data)
@@ -259,7 +263,7 @@ func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	a.Confirm, a.Actors, _ = actors.Unpack(r.at(wordOwn + 3)) // packed by this process
 	if r.lists != nil {
 		a.Scopes, a.Resource = own(r.lists.scopes), own(r.lists.resource)
-		a.ACR, a.AMR = r.lists.login()
+		a.ACR, a.AMR = r.lists.methods()
 	}
 	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }

@@ -50,7 +50,7 @@ func (s *Store) patient() *Store {
 var subjectColumns = []string{
 	"vestibule_subjects", "vestibule_static_tokens", "vestibule_device_tokens", "vestibule_families", "vestibule_sessions", "vestibule_onetimes",
 	"vestibule_codes", "vestibule_auth_requests", "vestibule_access_tokens", "vestibule_device_grants", "vestibule_consents",
-	"vestibule_permissions", "vestibule_group_members",
+	"vestibule_permissions", "vestibule_group_members", "vestibule_factors",
 }
 
 func (s *Store) nameSpace(ctx context.Context) error {

@@ -143,6 +143,7 @@ var tables = []struct{ name, columns string }{
 	{"vestibule_signing_keys", "purpose, id, algorithm, master_id, sealed, created_us, signs_from_us, expires_us"},
 	{"vestibule_sessions", "digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address, acr, amr"},
 	{"vestibule_onetimes", "digest, purpose, subject, epoch, bound, created_us, expires_us"},
+	{"vestibule_factors", factorColumns},
 	{"vestibule_clients", "id, name, method, secret, password, native, trusted, disabled, lists, keys, created_us, registration, serves, revoked_us"},
 	{"vestibule_codes", "digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, session, auth_time_us, created_us, expires_us, kept_us, used, family, acr, amr"},
 	{"vestibule_auth_requests", "digest, purpose, client, subject, session, data, created_us, expires_us"},

@@ -139,7 +139,8 @@ func (s *Store) leftOf(subject string) func(context.Context) (more bool, err err
 		if err != nil {
 			return false, err
 		}
-		more, err := s.pieces(ctx, append(revokedRows(subject), grantRows("subject", subject)...))
+		rows := append(revokedRows(subject), grantRows("subject", subject)...)
+		more, err := s.pieces(ctx, append(rows, rowSet{"vestibule_factors", "id", "subject = ?", []any{subject}}))
 		return more || families, err
 	}
 }

@@ -71,6 +71,7 @@ type Store struct {
 	replays      map[storage.BlockKey]time.Time // end
 	signing      map[signingID]storage.SigningKey
 	onetimes     map[storage.Digest]storage.OneTimeToken
+	factors      map[string]storage.Factor
 	userOneTimes map[string]map[storage.Digest]bool // by subject
 	clients      map[string]storage.Client
 	codes        map[storage.Digest]storage.Code
@@ -120,6 +121,7 @@ func New(opts *Options) *Store {
 		replays:      make(map[storage.BlockKey]time.Time),
 		signing:      make(map[signingID]storage.SigningKey),
 		onetimes:     make(map[storage.Digest]storage.OneTimeToken),
+		factors:      make(map[string]storage.Factor),
 		userOneTimes: make(map[string]map[storage.Digest]bool),
 		clients:      make(map[string]storage.Client),
 		codes:        make(map[storage.Digest]storage.Code),

@@ -228,6 +228,7 @@ func (s *Store) forget(t *tx, subject string) {
 	s.end(t, subject, true)
 	drop(t, s.perms, subject)
 	drop(t, s.groups, subject)
+	s.dropFactors(t, subject)
 	s.dropConsents(t, func(c consentID) bool { return c.subject == subject })
 	for id := range s.began[subject] {
 		s.dropFamily(t, id)

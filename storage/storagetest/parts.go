@@ -35,6 +35,7 @@ const (
 	DeviceGrants   Part = "DeviceGrants"
 	Attempts       Part = "Attempts"
 	Consents       Part = "Consents"
+	Factors        Part = "Factors"
 	Pruner         Part = "Pruner"
 	Transactor     Part = "Transactor"
 )
@@ -66,6 +67,7 @@ type everything struct {
 	storage.DeviceGrants
 	storage.Attempts
 	storage.Consents
+	storage.Factors
 	storage.Pruner
 	storage.Transactor
 }

@@ -20,3 +20,12 @@ func mountTransfers(mux *authz.Mux, browsers *session.Scheme, passwords authn.Pa
 }
 
 // #endregion recent
+
+// #region confirm
+
+// mountConfirm mounts the page on which logged-in users confirm their password.
+func mountConfirm(mux *authz.Mux, browsers *session.Scheme, passwords authn.PasswordChecker) {
+	mux.Public("/confirm", browsers.ConfirmForm(passwords, &session.ConfirmOptions{Login: "/login"}))
+}
+
+// #endregion confirm

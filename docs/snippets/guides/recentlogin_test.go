@@ -27,6 +27,7 @@ func TestRecentLogin(t *testing.T) {
 	mux := authz.NewMux(authn.New(authn.Chain{browsers}, &authn.Options{Clock: clock}))
 	ok := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	mountTransfers(mux, browsers, passwords, ok, ok)
+	mountConfirm(mux, browsers, passwords)
 	var cookie *http.Cookie
 	ask := func(method, path, form string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, "https://app.example"+path, strings.NewReader(form))
@@ -70,5 +71,10 @@ func TestRecentLogin(t *testing.T) {
 	}
 	if to := logIn(); ask("GET", to, "").Code != 204 {
 		t.Error("after the second login")
+	}
+	now = now.Add(5*time.Minute + time.Second)
+	confirm := url.Values{"username": {"alice"}, "password": {"correct-horse-42"}, "next": {"/transfers/new"}}
+	if w := ask("POST", "/confirm", confirm.Encode()); w.Code != 303 || ask("GET", w.Header().Get("Location"), "").Code != 204 {
+		t.Errorf("after the password was confirmed: %d %s", w.Code, w.Body)
 	}
 }

@@ -153,7 +153,7 @@ func readAnswer(body []byte) (*Token, error) {
 		Expires: reg.Expires, NotBefore: reg.NotBefore, Claims: claims,
 	}
 	scope := ""
-	for name, to := range map[string]*string{"client_id": &t.Client, "username": &t.Username, "token_type": &t.Type, "token_use": &t.Use, "scope": &scope, "acr": &t.ACR} {
+	for name, to := range map[string]*string{"client_id": &t.Client, "username": &t.Username, "token_type": &t.Type, "token_use": &t.Use, "scope": &scope} {
 		raw, ok := claims.Get(name)
 		if !ok || string(raw) == `""` {
 			continue
@@ -182,8 +182,10 @@ func readAnswer(body []byte) (*Token, error) {
 			return nil, err
 		}
 	}
-	if _, ok := claims.Get("amr"); ok && claims.Decode("amr", &t.AMR) != nil {
-		return nil, errors.New("amr is not a list of strings")
+	// Of another type they say nothing about the login, which is no reason to reject the token.
+	t.ACR, _ = claims.Text("acr")
+	if claims.Decode("amr", &t.AMR) != nil {
+		t.AMR = nil
 	}
 	if t.Subject == t.Client {
 		t.Subject = ""
