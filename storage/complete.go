@@ -25,6 +25,7 @@ type Complete interface {
 	DeviceGrants
 	Attempts
 	Consents
+	Links
 	Pruner
 	Transactor
 }

@@ -114,6 +114,8 @@ func Part[P any](c *Parts) (part P, err error) {
 		*out, has = struct{ storage.Attempts }{s}, p.Attempts != nil
 	case *storage.Consents:
 		*out, has = struct{ storage.Consents }{s}, p.Consents != nil
+	case *storage.Links:
+		*out, has = struct{ storage.Links }{s}, p.Links != nil
 	case *storage.Replays:
 		*out, has = struct{ storage.Replays }{s}, p.Replays != nil
 	case *storage.Pruner:
@@ -157,6 +159,7 @@ type partial struct {
 	storage.DeviceGrants
 	storage.Attempts
 	storage.Consents
+	storage.Links
 	storage.Replays
 	storage.Pruner
 

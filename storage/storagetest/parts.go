@@ -35,6 +35,7 @@ const (
 	DeviceGrants   Part = "DeviceGrants"
 	Attempts       Part = "Attempts"
 	Consents       Part = "Consents"
+	Links          Part = "Links"
 	Pruner         Part = "Pruner"
 	Transactor     Part = "Transactor"
 )
@@ -66,6 +67,7 @@ type everything struct {
 	storage.DeviceGrants
 	storage.Attempts
 	storage.Consents
+	storage.Links
 	storage.Pruner
 	storage.Transactor
 }

@@ -107,6 +107,7 @@ var groups = []struct {
 	{"device_grants", DeviceGrants, deviceGrants},
 	{"tries", Attempts, triesCounted},
 	{"consents", Consents, consents},
+	{"links", Links, links},
 	{"pending", "", pending},
 	{"prune", Pruner, prune},
 	{"sweep", Pruner, sweep},
