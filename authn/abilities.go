@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Challenger is an [Authenticator] that has a challenge. Challenge returns the value of
@@ -147,6 +148,11 @@ type Login struct {
 	Epoch int64
 	// Cookies are cookies that a login endpoint must set on its response, such as a device cookie.
 	Cookies []*http.Cookie
+	// AuthTime is when the user proved who they are, if that was before the login, such as at an OpenID
+	// provider where the user was logged in already. Zero means now. Sessions record it, and a time in
+	// the future counts as now. If it is unknown, set a time long ago, so that the login is not recent
+	// for authz.Fresh.
+	AuthTime time.Time
 
 	store any                    // see SetStore
 	mark  *mark[PasswordChecker] // see Kept

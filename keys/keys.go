@@ -55,9 +55,10 @@ var (
 	SigningKeys   = Purpose{"vestibule/v1 signing keys"}
 	DPoPNonce     = Purpose{"vestibule/v1 dpop nonce"}
 	HintSeal      = Purpose{"vestibule/v1 id token hint seal"}
+	OpenIDLogin   = Purpose{"vestibule/v1 openid login"}
 )
 
-var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal}
+var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal, OpenIDLogin}
 
 // String returns the label of the purpose.
 func (p Purpose) String() string { return p.label }

@@ -245,3 +245,15 @@ func (d *Directory) Unlink(ctx context.Context, subject, id string) error {
 		return err
 	})
 }
+
+// Linked returns the account of a user of an issuer, enabled or not, without calling Options.First. It
+// returns [storage.ErrNotFound] if there is no link.
+func (d *Directory) Linked(ctx context.Context, issuer, subject string) (account string, err error) {
+	l, _, err := d.store.LinkOf(ctx, issuer, subject)
+	return l.Subject, err
+}
+
+// Epoch returns the current epoch of an account, for a session that begins after [Directory.Unlink].
+func (d *Directory) Epoch(ctx context.Context, subject string) (int64, error) {
+	return d.store.SubjectEpoch(ctx, subject)
+}

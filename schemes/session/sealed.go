@@ -270,6 +270,9 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 	if next.secret, err = s.newSecret(); err != nil {
 		return err
 	}
+	if at := login.AuthTime; !at.IsZero() && at.Before(now) {
+		next.authTime = credential.Stamp(at)
+	}
 	if old != nil && (old.subject == "" || old.subject == login.Subject) {
 		next.data = old.data
 	}
