@@ -176,6 +176,9 @@ func (t *verified) check(p *provider, f flow, access string, now time.Time) erro
 			return errors.New("auth_time is in the future or not positive")
 		}
 	}
+	if !f.Fresh.IsZero() && t.authTime.Before(f.Fresh.Add(-leeway)) {
+		return errors.New("auth_time is missing or older than max_age")
+	}
 	t.session, t.acr, t.amr = c.Session, c.ACR, c.AMR
 	return nil
 }
@@ -225,7 +228,7 @@ func (l *Login) finishLogin(w http.ResponseWriter, r *http.Request, p *provider,
 }
 
 // groupOf returns the group of sessions of a session at a provider. The first part belongs to the
-// provider. Without a session, each login is its own group.
+// provider. Logins without a session there have one group.
 func groupOf(p *provider, session string) string {
 	return providerGroup(p) + hash("session", p.Issuer, session)
 }
@@ -240,4 +243,3 @@ func hash(texts ...string) string {
 	}
 	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:12])
 }
-

@@ -116,6 +116,9 @@ func New(config Config, opts *Options) (*Login, error) {
 		names[given.Name], issuers[given.Issuer] = true, true
 		p := &provider{Provider: given, redirect: l.origin + l.opts.Path + "/" + given.Name + "/callback", client: clientOf(l.opts.Client), clock: l.opts.Clock, turn: make(chan struct{}, 1)}
 		p.turn <- struct{}{}
+		if p.receiver, err = l.backchannel(p); err != nil {
+			return nil, fmt.Errorf("oidclogin: New: %w", err)
+		}
 		l.providers = append(l.providers, p)
 	}
 	if l.limit, err = throttle.Anon(l.opts.LimitStore, l.opts.Rate, l.opts.Limits); err != nil {
@@ -161,7 +164,8 @@ func (o *Options) defaults() (err error) {
 
 // Routes registers the endpoints in mux. Below Options.Path they are, for a provider "company":
 //
-//	POST /company              begins a login; the form field "next" is the local path afterwards
+//	POST /company              begins a login; the form field "next" is the local path afterwards, and
+//	                           "fresh" asks the provider for a login within Options.Fresh
 //	GET  /company/callback     the redirect URI, to be registered at the provider
 //	POST /company/link         begins to link the account of a recent session
 //	POST /company/backchannel  receives logout messages of the provider
@@ -177,7 +181,7 @@ func (l *Login) Routes(mux *authz.Mux) {
 		page("POST "+at, func(w http.ResponseWriter, r *http.Request) error { return l.begin(w, r, p) })
 		page("GET "+at+"/callback", func(w http.ResponseWriter, r *http.Request) error { return l.callback(w, r, p) })
 		page("POST "+at+"/link", func(w http.ResponseWriter, r *http.Request) error { return l.beginLink(w, r, p) })
-		mux.Public("POST "+at+"/backchannel", l.limit(l.backchannel(p)))
+		mux.Public("POST "+at+"/backchannel", l.limit(p.receiver))
 	}
 	page("GET "+l.opts.Path+"/links", l.links)
 	page("POST "+l.opts.Path+"/unlink", l.unlink)
@@ -221,7 +225,7 @@ func (l *Login) begin(w http.ResponseWriter, r *http.Request, p *provider) error
 	}
 	f := flow{Next: session.SafeNext(form(w, r, "next"), l.opts.Next)}
 	if form(w, r, "fresh") != "" {
-		f.Fresh = l.opts.Clock()
+		f.Fresh = l.opts.Clock().Add(-l.opts.Fresh)
 	}
 	return l.send(w, r, p, f)
 }

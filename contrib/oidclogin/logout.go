@@ -5,10 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
-	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/backchannel"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -82,7 +80,7 @@ func (k lateKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm) ([]*
 // backchannel receives logout messages (OpenID Connect Back-Channel Logout 1.0). A message with "sid"
 // ends the sessions that were begun in that session of the provider, and one without it all sessions
 // that were begun at the provider. A message needs "sub", by which the account is found.
-func (l *Login) backchannel(p *provider) http.Handler {
+func (l *Login) backchannel(p *provider) (http.Handler, error) {
 	end := func(ctx context.Context, out backchannel.Logout) error {
 		if out.Subject == "" {
 			return errNoSub
@@ -101,17 +99,7 @@ func (l *Login) backchannel(p *provider) http.Handler {
 		_, err = l.sessions.EndGroup(ctx, subject, group)
 		return err
 	}
-	receiver := sync.OnceValues(func() (*backchannel.Receiver, error) {
-		return backchannel.New(p.Issuer, p.ClientID, lateKeys{p}, l.replays, end, &backchannel.Options{Leeway: leeway, Audit: l.opts.Audit, Logger: l.opts.Logger, Clock: l.opts.Clock})
-	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, err := receiver()
-		if err != nil {
-			authn.Respond(w, r, err)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
+	return backchannel.New(p.Issuer, p.ClientID, lateKeys{p}, l.replays, end, &backchannel.Options{Leeway: leeway, Audit: l.opts.Audit, Logger: l.opts.Logger, Clock: l.opts.Clock})
 }
 
 var errNoSub = errors.New("oidclogin: a logout token without sub (configure the provider to send it)")

@@ -59,6 +59,7 @@ type provider struct {
 	redirect string
 	client   *http.Client
 	clock    func() time.Time
+	receiver http.Handler // of logout messages
 
 	turn   chan struct{} // holds one value while the configuration is not being read
 	mu     sync.Mutex
