@@ -173,8 +173,9 @@ func (o *Options) defaults() (err error) {
 //	POST /unlink               deletes the link in the form field "id"
 //	POST /logout               ends the session here and at its provider; see [Login.Logout]
 func (l *Login) Routes(mux *authz.Mux) {
+	// Outside the chain, because an expired session must not prevent a login.
 	page := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle(pattern, authn.Page("", l.limit(l.responds(h))), authz.AllowAny)
+		mux.Public(pattern, authn.Page("", l.limit(l.responds(h))))
 	}
 	for _, p := range l.providers {
 		at := l.opts.Path + "/" + p.Name
