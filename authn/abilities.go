@@ -105,7 +105,8 @@ type FormatDeclarer interface {
 
 // ConflictFinder is an [Authenticator] that knows which other schemes would accept its credentials,
 // if the texts of a [FormatDeclarer] cannot express that. Conflict returns an error if other, a
-// member of the same chain, does. [New] and [Check] call it for each pair, in both directions.
+// member of the same chain, would accept credentials of this scheme. [New] and [Check] call it for
+// each pair, in both directions.
 type ConflictFinder interface {
 	Conflict(other Authenticator) error
 }
@@ -146,6 +147,12 @@ type Login struct {
 	// Epoch is the subject's epoch (the account's version), read before the password was verified.
 	// Store it in each credential that you issue for this login.
 	Epoch int64
+	// ACR is the authentication context class that the login reached, such as "urn:example:mfa", and
+	// AMR lists its methods, with names of RFC 8176 such as "pwd" and "otp". Schemes store both with
+	// the credentials that they issue, and [Identity] has them. "" and nil mean unknown. A checker
+	// MUST set only what this login proved.
+	ACR string
+	AMR []string
 	// Cookies are cookies that a login endpoint must set on its response, such as a device cookie.
 	Cookies []*http.Cookie
 	// AuthTime is when the user proved who they are, if that was before the login, such as at an OpenID

@@ -20,7 +20,7 @@ func (l *leaf) ask(r *http.Request, f *found) (*Keep, error) {
 	if id.Scheme == "" {
 		id.Scheme = l.name
 	}
-	if id.Client != "" && id.Scopes == nil {
+	if (id.Client != "" || id.actors != nil) && id.Scopes == nil {
 		id.Scopes = []string{}
 	}
 	k := id.takeMark(l.Authenticator)

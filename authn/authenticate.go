@@ -17,7 +17,7 @@ import (
 //
 // The error is always an [*Error] with the response that the middleware would send:
 //   - 401 or 403 for rejected credentials
-//   - 429 for a limit
+//   - 429 if a limit was reached
 //   - 503 and RetryAfter if a dependency failed
 //
 // Send only Status, Code and Detail to the client. The cause is private. If Authenticate returns an

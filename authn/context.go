@@ -122,7 +122,7 @@ func (s *state) Value(key any) any {
 }
 
 // handOut sets id to the result of FromContext. It writes to the caller's variable, because an
-// Identity has 264 bytes.
+// Identity has 272 bytes.
 func (s *state) handOut(id *Identity) {
 	*id = *s.id
 	if h := id.handed; h != nil {

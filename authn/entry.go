@@ -76,7 +76,7 @@ func sizeOf(id *Identity, beside int) int64 {
 	}
 	n := int64(unsafe.Sizeof(entry{})) + 16 + 2*int64(beside)
 	n += int64(len(id.Subject) + len(id.Client) + len(id.Issuer) + len(id.ACR))
-	for _, list := range [...][]string{id.Roles, id.Scopes, id.AMR} {
+	for _, list := range [...][]string{id.Roles, id.Scopes, id.AMR, id.Actors()} {
 		for _, s := range list {
 			n += int64(len(s)) + 16
 		}

@@ -22,6 +22,7 @@ package authn
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -54,7 +55,7 @@ type Identity struct {
 	// Roles are the account's roles, such as "admin".
 	Roles []string
 	// Scopes limit what the credentials can be used for. nil means no limit by scopes. Scopes is
-	// never nil if Client is set. An empty list means that nothing is allowed.
+	// never nil if Client is set or the identity has actors. An empty list means that nothing is allowed.
 	Scopes []string
 	// User is the account, if the scheme loaded it. It is read-only, because requests with the same
 	// credentials can share it. [UserFrom] returns a copy. If your own account type has a method
@@ -74,6 +75,7 @@ type Identity struct {
 	// connections (WebSocket, SSE) must close them at that time.
 	Expires time.Time
 
+	actors *[]string            // see SetActors; a pointer, because few identities have actors; never modified
 	store  any                  // see SetStore
 	handed *handed              // for handlers; nil in every identity that an application gets
 	mark   *mark[Authenticator] // see Kept; nil in every identity that the middleware returns
@@ -93,10 +95,33 @@ func (id *Identity) SetStore(store any) { id.store = store }
 // Store returns the store that has the account, or nil if the scheme did not record it.
 func (id *Identity) Store() any { return id.store }
 
+// Actors returns the clients that act for the user with a token from a token exchange (RFC 8693,
+// section 4.1). The first one acts now, and is the only one that may decide access. The others show
+// how it got the token. The list is empty for every other request, and is the caller's own. An actor
+// that another issuer does not name is "".
+//
+// An identity with actors is never first-party: see [Identity.Delegated].
+func (id Identity) Actors() []string {
+	if id.actors == nil {
+		return nil
+	}
+	return slices.Clone(*id.actors)
+}
+
+// SetActors sets the result of Actors. Authenticators call it; an empty list means none. It copies
+// the list.
+func (id *Identity) SetActors(list []string) {
+	id.actors = nil
+	if len(list) > 0 {
+		own := slices.Clone(list)
+		id.actors = &own
+	}
+}
+
 // Delegated reports whether the identity is scope-limited, that is, whether the caller is an OAuth
-// 2.0 client or the credentials have scopes. Such an identity has fewer rights than the account:
-// checks of roles and permissions deny it.
-func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil }
+// 2.0 client, acts for the user (see Actors), or has credentials with scopes. Such an identity has
+// fewer rights than the account: checks of roles and permissions deny it.
+func (id Identity) Delegated() bool { return id.Client != "" || id.Scopes != nil || id.actors != nil }
 
 // FromContext returns the identity that the middleware found. It is anonymous if no middleware ran
 // or the request had no credentials. Each call returns new copies of Roles and Scopes, so you can

@@ -44,14 +44,14 @@ func union(a, b []string) (all []string) {
 	return all
 }
 
-// InsufficientAuthentication returns the rejection of a user who must log in again as all of steps
-// say. [Respond] sends it as:
+// InsufficientAuthentication returns the rejection of a user who must log in again, in a way that
+// meets all of steps. [Respond] sends it as:
 //
 //   - a 401 with the challenge of RFC 9470, if the scheme that accepted the credentials has such a
 //     challenge (see BearerChallenge.StepUp)
 //   - a redirect to the login page (303), for a GET of a [Page] with credentials of a browser. The
-//     parameters max_age (seconds) and acr_values (separated by spaces) are added to "next". The login
-//     page must then show its form, although the user has a session
+//     parameters max_age (seconds) and acr_values (separated by spaces) are added to "next". The
+//     login page must then show its form, even if the user has a session
 //   - a 403 otherwise
 //
 // The body has the members code, and max_age and acr_values if they are required.

@@ -32,8 +32,9 @@ func Fresh(maxAge time.Duration) Permission {
 	return newStepUp("Fresh("+maxAge.String()+")", authn.StepUp{MaxAge: maxAge}, nil)
 }
 
-// ACR allows users whose login has one of the authentication context classes (Identity.ACR). Classes
-// have no order, so list all that are accepted. The answer to other users is that of [Fresh].
+// ACR allows users whose login has one of the authentication context classes (Identity.ACR).
+// Classes have no order, so list all that are accepted. Other users get the same answer as from
+// [Fresh].
 //
 // ACR panics if there is no value, or if a value is empty or has a blank, a control character, '"' or
 // '\'.
@@ -43,8 +44,9 @@ func ACR(values ...string) Permission {
 }
 
 // Factors allows users who logged in with all of the methods (Identity.AMR), such as "otp" or "hwk"
-// (RFC 8176). The answer to other users is that of [Fresh]. It names no method, because OAuth 2.0 has
-// no parameter for them; to tell clients what they must request, use [ACR].
+// (RFC 8176). Other users get the same answer as from [Fresh]. The answer does not name the
+// methods, because OAuth 2.0 has no parameter for them; to tell clients what they must request, use
+// [ACR].
 //
 // Factors panics in the same cases as ACR.
 func Factors(methods ...string) Permission {

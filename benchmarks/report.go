@@ -29,7 +29,7 @@ func (r *Results) markdown() string {
 	p("---\ntitle: Benchmarks\ndescription: Vestibule compared with other Go libraries and a live Django REST Framework, measured by make bench.\nkind: reference\naudience: developer\n---\n")
 	p("# Benchmarks\n")
 	p("`make bench` writes this page; the raw values are in [results.json](results.json). Each figure compares two programs that were")
-	p("measured in the same seconds of one run. It is the median ratio of %d rounds, with the minimum and the maximum in brackets. The", r.Rounds)
+	p("measured in the same seconds of one run. The figure is the median ratio of %d rounds, with the minimum and the maximum in brackets. The", r.Rounds)
 	p("programs take turns of %s. Before the run, each program must accept the right credential and reject others. Measurements without", r.Slot)
 	p("a server count the processor time of the whole process, including garbage collection. Measurements with a server count requests")
 	p("per second. A dash (–) means that there is no measurement. The charts' scales are logarithmic.\n")

@@ -146,7 +146,7 @@ func (r *Results) faster() Verdict {
 	if len(list) == 0 {
 		return v
 	}
-	v.State, v.Measured = "info", fmt.Sprintf("of %d peers that do the same work none is faster", len(list))
+	v.State, v.Measured = "info", fmt.Sprintf("none of %d peers that do the same work is faster", len(list))
 	if names := notSlower(list); len(names) > 0 {
 		v.Measured = fmt.Sprintf("%d of %d peers that do the same work are faster, as a multiple of our time: %s", len(names), len(list), strings.Join(names, ", "))
 	}

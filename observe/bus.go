@@ -14,10 +14,10 @@ type Bus struct {
 	Blind time.Duration
 	// Messages is the number of messages, for Received and Sent.
 	Messages int
-	// Lag is how long a message took, approximately, for Lagged. With the courier outbox it is the
-	// time from the row, by the server's clock, to the poll that read it. Messages of the courier
-	// notify have no time. Lag is then the round trip of a query on their connection, an upper
-	// bound for the messages before the query.
+	// Lag is how long a message took, approximately, for Lagged. With the courier outbox, it is the
+	// time between the writing of the row, by the server's clock, and the poll that read it.
+	// Messages of the courier notify have no time. Lag is then the round trip of a query on their
+	// connection, an upper bound for the messages before the query.
 	Lag time.Duration
 }
 

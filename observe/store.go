@@ -29,7 +29,7 @@ type StoreOutcome uint8
 // The outcomes of a call.
 const (
 	OK     StoreOutcome = iota
-	Answer              // a definite answer that is an error, such as no row; or the caller has left
+	Answer              // a definite answer that is an error, such as no row; or the caller has disconnected
 	Fault               // the store failed
 )
 

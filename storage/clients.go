@@ -100,8 +100,9 @@ const NoExpiry time.Duration = -1
 // A client is unused if it registered itself (Registration) and has no code, family, consent,
 // access token, device grant or request. A used code, and therefore its client, stays until
 // Code.Kept, the end of the maximum lifetime of its grant. With the defaults of a server, this is
-// 90 days after the last login. Clients with Trusted or Serves are never removed. Clients with the
-// grant client_credentials are not removed either, because their tokens leave no record.
+// 90 days after the last login. Clients with Trusted or Serves are never removed. Neither are disabled
+// clients, whose ID must stay blocked, nor clients with the grant client_credentials, because their
+// tokens leave no record.
 func UnusedClientAge(option time.Duration) time.Duration {
 	switch {
 	case option < 0:

@@ -118,8 +118,8 @@ type Credentials interface {
 	CreateCredential(ctx context.Context, c Credential, l CredentialLimit) (evicted []Credential, err error)
 	// TouchCredential records a use of the credential at the given time. If LastUsed <= before, and
 	// the credential has not expired at the time of the use, it sets LastUsed to used and Expires
-	// to expires, and returns true. Expires never moves back or beyond Max. A zero expires leaves
-	// Expires unchanged. Of several concurrent calls, one writes.
+	// to expires, and returns true. Expires never moves back or beyond Max. If expires is zero,
+	// Expires stays unchanged. Of several concurrent calls, one writes.
 	//
 	// A call with before > used corrects a time that was recorded while a clock was ahead. It
 	// changes the credential only if used < LastUsed <= before. In this case Expires can move back,

@@ -58,10 +58,12 @@ type DeviceGrant struct {
 	Slow     bool
 	State    DeviceState
 	// Subject is the user who decided; "" if no user has decided yet. Epoch is the user's epoch at
-	// the decision, and AuthTime the time of the user's login.
+	// the decision. AuthTime, ACR and AMR describe the user's login; see [Session].
 	Subject          string
 	Epoch            int64
 	AuthTime         time.Time
+	ACR              string
+	AMR              []string
 	Created, Expires time.Time
 }
 
@@ -87,11 +89,17 @@ type DeviceDecision struct {
 	Approve bool
 	Subject string
 	// Epoch is the subject's epoch, read before the user was authenticated.
-	Epoch    int64
+	Epoch int64
+	// AuthTime, ACR and AMR describe the user's login; see [Session].
 	AuthTime time.Time
+	ACR      string
+	AMR      []string
 	// Now is the current time. A grant that has expired at Now is not decided.
 	Now time.Time
 }
+
+// Check returns ErrInvalid, with the reason, if d cannot be stored.
+func (d *DeviceDecision) Check() error { return checkMethods(d.ACR, d.AMR) }
 
 // DeviceGrants stores device grants. Expired ones stay until they are pruned.
 type DeviceGrants interface {
@@ -104,8 +112,8 @@ type DeviceGrants interface {
 	DeviceGrantByUserCode(ctx context.Context, code MAC) (DeviceGrant, error)
 	// DecideDeviceGrant approves or denies a grant, in one change. It returns ErrNotFound if there
 	// is no such grant, and ErrConflict if it was already decided or has expired. It returns
-	// ErrStale if the subject is absent or disabled, or its epoch is not d.Epoch. Errors change
-	// nothing.
+	// ErrStale if the subject is absent or disabled, or its epoch is not d.Epoch, and ErrInvalid if
+	// ACR or AMR cannot be stored. Errors change nothing.
 	DecideDeviceGrant(ctx context.Context, d DeviceDecision) error
 	// PollDeviceGrant returns the client's grant. If it is pending and has not expired, the poll is
 	// recorded, in one change: Polled becomes now, and Slow reports whether the previous poll was

@@ -20,9 +20,10 @@ type LoggedOut struct {
 // BumpEpoch. (The password itself, and so HTTP Basic, keeps working.) The revocation is complete
 // when it returns. An error is the error of BumpEpoch, and nothing was revoked.
 //
-// Then it deletes the subject's static token, credentials and sessions from s and from the stores
-// in others. others are additional stores, such as a store for sessions. A failed deletion is
-// reported in Uncleaned only. A login at the same moment may have to be repeated.
+// Then it deletes the subject's static token, credentials and sessions from s and from the
+// additional stores. The argument others lists the additional stores, such as a store for sessions.
+// A failed deletion is reported in Uncleaned only. A login at the same moment may have to be
+// repeated.
 //
 // Refresh families, codes, access tokens and one-time tokens have the old epoch, too; Prune deletes
 // them later. To reach records in other tables, use an [EndedFunc].

@@ -33,7 +33,11 @@ type Family struct {
 	Epoch int64
 	// AuthTime is when the user logged in.
 	AuthTime time.Time
-	Created  time.Time
+	// ACR is the authentication context class of that login, and AMR lists its methods (RFC 8176); see
+	// authn.Identity. "" and nil mean unknown.
+	ACR     string
+	AMR     []string
+	Created time.Time
 	// Expires is the absolute expiry. No refresh extends it.
 	Expires time.Time
 	// Data belongs to the scheme: at most MaxDataBytes bytes.
@@ -52,7 +56,7 @@ func (f *Family) Check() error {
 	}
 	return errors.Join(CheckID("family id", f.ID), CheckID("purpose", f.Purpose), CheckID("subject", f.Subject),
 		checkText("client", f.Client), checkText("confirmation", f.Confirm), checkText("name", f.Name),
-		checkScopes(f.Scopes), checkScopes(f.Resource))
+		checkScopes(f.Scopes), checkScopes(f.Resource), checkMethods(f.ACR, f.AMR))
 }
 
 // checkScopes returns ErrInvalid unless a space-separated list can hold the scopes (RFC 6749,
@@ -60,12 +64,36 @@ func (f *Family) Check() error {
 func checkScopes(list []string) error {
 	n := 0
 	for _, s := range list {
-		if n += len(s) + 1; s == "" || n > MaxScopesBytes || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' }) {
+		if n += len(s) + 1; s == "" || n > MaxScopesBytes || !plainWord(s) {
 			return fmt.Errorf("%w: scope is empty, too long, or not printable ASCII without spaces, quotes and backslashes", ErrInvalid)
 		}
 	}
 	return nil
 }
+
+// checkMethods returns ErrInvalid unless the class and the methods of a login can be stored and be part
+// of a space-separated list.
+func checkMethods(acr string, amr []string) error {
+	if len(acr) > MaxIDBytes || !plainWord(acr) || len(amr) > MaxMethods {
+		return fmt.Errorf("%w: the acr is too long or not printable ASCII without spaces, quotes and backslashes, or the amr has more than %d methods", ErrInvalid, MaxMethods)
+	}
+	for _, m := range amr {
+		if m == "" || len(m) > maxMethodBytes || !plainWord(m) {
+			return fmt.Errorf("%w: method of a login is empty, too long, or not printable ASCII without spaces, quotes and backslashes", ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// plainWord reports whether s has only characters of a scope (RFC 6749, section 3.3).
+func plainWord(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '\\' })
+}
+
+// MaxMethods is the maximum number of methods of a login. Each has at most 64 bytes.
+const MaxMethods = 16
+
+const maxMethodBytes = 64
 
 // MaxScopesBytes is the maximum total length of the scopes of a record, in bytes.
 const MaxScopesBytes = 8 << 10
@@ -174,8 +202,8 @@ type Families interface {
 	// been deleted in the meantime.
 	ListFamilies(ctx context.Context, purpose, subject string, after FamilyPlace, limit int) ([]Family, error)
 	// ListFamiliesOf is ListFamilies for the families of one client ("" means families without a
-	// client). It leaves out the first families of the list; skip is how many. So you can find the
-	// families beyond a limit without reading the first ones.
+	// client). It leaves out the first skip families of the list. So you can find the families
+	// beyond a limit without reading the first ones.
 	ListFamiliesOf(ctx context.Context, purpose, subject, client string, skip, limit int) ([]Family, error)
 	// FamilyByID returns the family with that ID, if ListFamilies would list it. It returns
 	// ErrNotFound if there is none, for example because it was revoked or belongs to another

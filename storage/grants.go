@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,8 +25,12 @@ type Code struct {
 	// Nonce is the nonce of OpenID Connect. Confirm is the thumbprint of a DPoP key. "" means none.
 	Nonce, Confirm string
 	// Session is the login session in which the code was granted; "" if unknown.
-	Session  string
+	Session string
+	// AuthTime is when the user logged in, ACR the authentication context class of that login, and
+	// AMR its methods; see [Session].
 	AuthTime time.Time
+	ACR      string
+	AMR      []string
 	Created  time.Time
 	// Expires is the time after which the code cannot be exchanged.
 	Expires time.Time
@@ -50,7 +55,7 @@ func (c *Code) Check() error {
 		end = fmt.Errorf("%w: redirect URI is too long or not a URI", ErrInvalid)
 	}
 	return errors.Join(end, CheckID("client", c.Client), CheckID("subject", c.Subject), checkScopes(c.Scopes), checkScopes(c.Resource),
-		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("session", c.Session), checkText("confirmation", c.Confirm))
+		checkText("challenge", c.Challenge), checkText("nonce", c.Nonce), checkText("session", c.Session), checkText("confirmation", c.Confirm), checkMethods(c.ACR, c.AMR))
 }
 
 // Codes stores authorization codes.
@@ -90,11 +95,36 @@ type AccessToken struct {
 	// token without a Family. CreateAccess compares it; stores do not keep it.
 	ClientRevoked    time.Time
 	Scopes, Resource []string
+	// Actors are the clients that act for the subject with a token from a token exchange (RFC 8693),
+	// the outermost one first: it is Client, and acts now. Empty for every other token.
+	Actors []string
 	// Confirm is the thumbprint of a DPoP key; "" for a bearer token.
-	Confirm  string
+	Confirm string
+	// AuthTime, ACR and AMR are those of the family.
 	AuthTime time.Time
+	ACR      string
+	AMR      []string
 	Created  time.Time
 	Expires  time.Time
+}
+
+// MaxActors is how many actors an access token can have.
+const MaxActors = 3
+
+// checkActors returns ErrInvalid if the actors of a token cannot be stored.
+func (t *AccessToken) checkActors() error {
+	switch {
+	case len(t.Actors) == 0:
+		return nil
+	case len(t.Actors) > MaxActors || t.Actors[0] != t.Client || t.Subject == "":
+		return fmt.Errorf("%w: access token with more than %d actors, with another client than the first actor, or with actors and no subject", ErrInvalid, MaxActors)
+	}
+	for _, name := range t.Actors {
+		if err := CheckID("actor", name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Expired reports whether the token has expired at the given time.
@@ -108,9 +138,11 @@ func (t *AccessToken) Check() error {
 		end = fmt.Errorf("%w: access token without a digest or an expiry", ErrInvalid)
 	case (t.Subject == "") != (t.Family == ""):
 		end = fmt.Errorf("%w: access token with only one of subject and family", ErrInvalid)
+	case strings.Contains(t.Confirm, " "): // no thumbprint; stores may separate the actors from it by a space
+		end = fmt.Errorf("%w: access token with a confirmation that contains a space", ErrInvalid)
 	}
-	return errors.Join(end, CheckID("token id", t.ID), CheckID("client", t.Client), checkText("subject", t.Subject), checkText("family", t.Family),
-		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm))
+	return errors.Join(end, t.checkActors(), CheckID("token id", t.ID), CheckID("client", t.Client), checkText("subject", t.Subject), checkText("family", t.Family),
+		checkScopes(t.Scopes), checkScopes(t.Resource), checkText("confirmation", t.Confirm), checkMethods(t.ACR, t.AMR))
 }
 
 // AccessState is an access token with everything that determines its validity, at one moment.
@@ -156,5 +188,6 @@ type AccessTokens interface {
 func (t *AccessToken) CloneCredential() any {
 	c := *t
 	c.Scopes, c.Resource = slices.Clip(slices.Clone(c.Scopes)), slices.Clip(slices.Clone(c.Resource))
+	c.Actors, c.AMR = slices.Clip(slices.Clone(c.Actors)), slices.Clip(slices.Clone(c.AMR))
 	return &c
 }

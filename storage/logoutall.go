@@ -13,13 +13,13 @@ import (
 // an error if its underlying store does not.
 type EpochBatches interface {
 	// BumpEpochs is BumpEpoch for up to limit accounts, in one transaction. It processes the
-	// accounts with ID > after, in the store's order of IDs. An empty after starts at the
+	// accounts with ID > after, in the store's order of IDs. If after is "", it starts at the
 	// beginning. Disabled accounts are included.
 	//
-	// With an empty after, the transaction first raises the store's least epoch above the epoch of
-	// every account. The least epoch is that of an account without one of its own, and no epoch is
-	// below it. So a credential from before does not fit an account that is created later, even
-	// with the ID of an earlier account. The epochs that it gives are those of [ScatterEpoch].
+	// If after is "", the transaction first raises the store's least epoch above the epoch of every
+	// account. The least epoch is the epoch of an account that has no epoch of its own, and no
+	// epoch is below it. So an older credential does not fit an account that is created later, even
+	// with the ID of an earlier account. The new epochs come from [ScatterEpoch].
 	//
 	// If before is not zero, it raises the least epoch only if it was last raised before that time,
 	// and leaves out accounts whose epoch is above the least epoch. An epoch above [LatestEpoch],
@@ -40,18 +40,18 @@ const EpochMargin = time.Minute
 // epochSpread is the range of ScatterEpoch: 2^32 microseconds, or 72 minutes.
 const epochSpread = 1 << 32
 
-// ScatterEpoch returns a random epoch above least, at most 72 minutes in microseconds. The holder of
-// a token can read the epoch of his own account in it. LogoutAll scatters the epochs of the accounts,
-// so that he does not learn those of others, which a token forged with a leaked key must contain.
-// Stores that implement [EpochBatches] call it.
+// ScatterEpoch returns a random epoch above least, by at most 72 minutes in microseconds. LogoutAll
+// uses it to scatter the epochs of the accounts. The reason is that a token contains the epoch of its
+// account: without the scattering, the owner of one account would know the epochs of all others, and
+// could forge their tokens with a leaked key. Stores that implement [EpochBatches] call it.
 func ScatterEpoch(least int64) int64 {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // cannot fail; see crypto/rand
 	return least + 1 + int64(binary.BigEndian.Uint32(b[:]))
 }
 
-// LatestEpoch returns the greatest epoch that an account can have if all clocks are right to within
-// [EpochMargin], in a store with that least epoch.
+// LatestEpoch returns the greatest epoch that an account can have in a store with that least epoch.
+// It assumes that no clock is wrong by more than [EpochMargin].
 func LatestEpoch(least int64, now time.Time) int64 {
 	return max(least, now.UnixMicro()) + 2*epochSpread + EpochMargin.Microseconds()
 }
@@ -61,8 +61,8 @@ func LatestEpoch(least int64, now time.Time) int64 {
 // stay until Prune deletes them.
 //
 // A credential from before the call is also rejected for accounts that are created later, even if a
-// restored database gives the ID of an earlier account again. The epochs that the accounts get say
-// nothing about each other.
+// restored database gives the ID of an earlier account again. The new epoch of one account says
+// nothing about the new epoch of another.
 //
 // If the given time is zero, LogoutAll logs out all accounts. Otherwise, if LogoutAll was called at that time
 // or later, it leaves out accounts that have been logged out everywhere since that call. So after an

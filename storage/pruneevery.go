@@ -22,9 +22,10 @@ type PruningOptions struct {
 // pruneRetry is how soon PruneEvery tries again after a failure, if the interval is longer.
 const pruneRetry = time.Minute
 
-// PruneEvery calls [PruneAll] again and again until ctx ends, and returns the error of ctx. Start it
-// as a goroutine in a server that has no other job for it; a minute is a good interval. Every replica
-// can run it: stores over PostgreSQL share the work, and no caller waits for another one.
+// PruneEvery calls [PruneAll] again and again until ctx ends, and returns the error of ctx. Start
+// it as a goroutine in a server, unless another job prunes the stores; a minute is a good interval.
+// Every replica can run it: stores over PostgreSQL share the work, and no caller waits for another
+// one.
 //
 // The first round begins within the first interval. Each later round begins 0.5 to 1.5 intervals
 // after the previous one, so that replicas do not prune at the same moment. If a store fails,

@@ -52,8 +52,8 @@ type RateLimits interface {
 	// ReturnUnits gives back one unit to each cell of a group. A full cell stays full.
 	ReturnUnits(ctx context.Context, group LimitKey, cells []LimitCell) error
 	// PutMark adds m to the set. If the member is already in the set, PutMark replaces its stamp
-	// and keeps the later Seen. Then it removes the marks with the oldest Seen until at most keep
-	// marks remain. A mark expires ttl after its Seen. now is the caller's clock.
+	// and keeps the later Seen. Then it removes the marks with the oldest Seen until the number of
+	// marks is at most keep. A mark expires ttl after its Seen. now is the caller's clock.
 	PutMark(ctx context.Context, now time.Time, set LimitKey, m LimitMark, keep int, ttl time.Duration) error
 	// MarksOf returns the unexpired marks of each set, in any order. now is the caller's clock.
 	MarksOf(ctx context.Context, now time.Time, sets []LimitKey) ([][]LimitMark, error)

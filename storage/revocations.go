@@ -76,8 +76,9 @@ type Revocations interface {
 const (
 	// MaxTokenLifetime is the longest lifetime of Revocations.RecordTokenLifetime.
 	MaxTokenLifetime = 24 * time.Hour
-	// RevocationMargin is how much longer than the longest lifetime a revocation is remembered. It
-	// covers the largest leeway of verifiers (5 minutes), and differences between clocks.
+	// RevocationMargin is the time that is added to the longest lifetime: a revocation is
+	// remembered for the sum of both. It covers the largest leeway of verifiers (5 minutes), and
+	// differences between clocks.
 	RevocationMargin = 10 * time.Minute
 	// NoTokenLimit means that tokens of any lifetime can be accepted.
 	NoTokenLimit time.Duration = math.MaxInt64

@@ -30,6 +30,10 @@ type Session struct {
 	Created time.Time
 	// AuthTime is when the subject logged in; zero for an anonymous session.
 	AuthTime time.Time
+	// ACR is the authentication context class of that login, and AMR lists its methods (RFC 8176); see
+	// authn.Identity. "" and nil mean unknown.
+	ACR string
+	AMR []string
 	// LastSeen is the time of the last recorded use. Schemes record at most one use per interval.
 	LastSeen time.Time
 	// Expires is when the session expires if it is not used.
@@ -58,7 +62,7 @@ func (s *Session) Check() error {
 		limits = fmt.Errorf("%w: session without a digest", ErrInvalid)
 	}
 	return errors.Join(limits, CheckID("session id", s.ID), checkText("subject", s.Subject),
-		checkText("user agent", s.UserAgent), checkText("address", s.Address))
+		checkText("user agent", s.UserAgent), checkText("address", s.Address), checkMethods(s.ACR, s.AMR))
 }
 
 // CheckSessionData returns ErrInvalid if data is longer than MaxSessionDataBytes.

@@ -143,10 +143,10 @@ type Transactor interface {
 
 // Retrier is a [Transactor] that can run a transaction again.
 //
-// InRetriedTx is InTx, but if the database aborts the transaction in favor of another one (a deadlock
-// or a serialization failure), it runs fn again in a new transaction. fn may therefore run several
-// times, and MUST NOT have effects outside the transaction. Inside a running transaction it is InTx,
-// because only the caller can repeat that one.
+// InRetriedTx is InTx, but if the database aborts the transaction in favor of another one (a
+// deadlock or a serialization failure), it runs fn again in a new transaction. fn may therefore run
+// several times, and MUST NOT have effects outside the transaction. Inside a running transaction it
+// is InTx, because only the caller can repeat the running transaction.
 type Retrier interface {
 	InRetriedTx(ctx context.Context, fn func(ctx context.Context) error) error
 }

@@ -290,7 +290,7 @@ func (c *Checker) rehash(ctx context.Context, u storage.User, password string) s
 }
 
 func (c *Checker) login(ctx context.Context, u storage.User) (authn.Login, error) {
-	l := authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, Epoch: u.Epoch}
+	l := authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, Epoch: u.Epoch, AMR: []string{"pwd"}}
 	l.SetStore(c.accounts)
 	account := u.WithPermissions(c.perms)
 	if c.opts.User == nil {

@@ -60,8 +60,8 @@ type Store interface {
 	// Return gives back one unit to each bucket. A full bucket stays full.
 	Return(ctx context.Context, now time.Time, buckets []Bucket) error
 	// Mark adds m to the set. If the member is already in the set, Mark replaces its stamp and
-	// keeps the later Seen. Then it removes the marks with the oldest Seen until at most keep marks
-	// remain. A mark expires ttl after its Seen.
+	// keeps the later Seen. Then it removes the marks with the oldest Seen until the number of
+	// marks is at most keep. A mark expires ttl after its Seen.
 	Mark(ctx context.Context, now time.Time, set Key, m Mark, keep int, ttl time.Duration) error
 	// Marks returns the unexpired marks of each set, in any order.
 	Marks(ctx context.Context, now time.Time, sets []Key) ([][]Mark, error)

@@ -8,23 +8,23 @@
 //
 // Put the middleware that begins the request's span, such as otelhttp, outside of the authn middleware.
 //
-//   - The request's span gets vestibule.scheme, vestibule.outcome and vestibule.cache (hit if no store
-//     was asked, otherwise miss), error.type if the decision failed, and vestibule.code if it was a
-//     rejection. A decision that a cache answered makes no span.
+//   - The request's span gets vestibule.scheme, vestibule.outcome and vestibule.cache (hit if no
+//     store was queried, otherwise miss), error.type if the decision failed, and vestibule.code if
+//     it was a rejection. A decision that a cache answered creates no span.
 //   - A decision that waited for a store is a span vestibule.authenticate (internal).
 //   - A statement is a client span, named after its operation and table, with the attributes of the
 //     semantic conventions for databases. It has no text of the statement.
 //   - A password hash is a span vestibule.password.verify.
 //   - db.client.operation.duration is a histogram in seconds.
-//   - A time in which a cache with a courier bypasses itself is a span vestibule.bus.blind, a trace of
-//     its own, with the reason and an event for each flush of the cache. It is exported when it ends.
-//     Spans vestibule.authenticate in that time have a link to it. Any other flush is a span
-//     vestibule.bus.flush.
+//   - While a cache with a courier is bypassed, there is a span vestibule.bus.blind. It is a
+//     separate trace, with the reason and an event for each flush of the cache, and is exported
+//     when it ends. Spans vestibule.authenticate in that time have a link to it. Any other flush is
+//     a span vestibule.bus.flush.
 //   - vestibule.bus.lag is a histogram in seconds. vestibule.bus.blind (seconds), .flushes, .messages
 //     and .stale are counters. Their attributes are vestibule.courier, vestibule.reason and
 //     vestibule.direction.
 //
-// A span is made when its operation has ended, with the times of the operation. So spans of
+// A span is created when its operation has ended, with the times of the operation. So spans of
 // statements are children of the request's span, beside vestibule.authenticate.
 package otel
 

@@ -32,10 +32,11 @@ import (
 
 // Options configure [Metrics]. A nil *Options means all defaults.
 type Options struct {
-	// Codes are codes of authn.Error that your own schemes return. They are exported besides those of
-	// the library.
+	// Codes are codes of authn.Error that your own schemes return. They are exported in addition to
+	// the codes of the library.
 	Codes []string
-	// Kinds are kinds of audit events of your own schemes, likewise.
+	// Kinds are kinds of audit events of your own schemes. They are exported in addition to the
+	// kinds of the library.
 	Kinds []audit.Kind
 	// Version is the version for vestibule_build_info; "" means the version of the module that the
 	// build recorded.

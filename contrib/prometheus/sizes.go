@@ -34,8 +34,9 @@ func newSizes() *sizes {
 }
 
 // WatchCache adds the size of a *cached.Store or *cached.Parts to vestibule_cache_entries and
-// vestibule_cache_bytes. If a *cached.Store has a deny set, it is added to vestibule_deny_entries, and
-// to vestibule_deny_unused while tokens are checked in the store instead.
+// vestibule_cache_bytes. If a *cached.Store has a deny set, vestibule_deny_entries counts its
+// entries. While the set is not used and tokens are checked in the store, it counts in
+// vestibule_deny_unused.
 func (m *Metrics) WatchCache(cache interface {
 	UsageOf(cached.Kind) cached.Usage
 }) {

@@ -30,7 +30,7 @@ func (r *Rotator) BeginWithin(ctx context.Context, f storage.Family, secret stri
 	return f, err
 }
 
-// End returns the expiry of a refresh token that is created at now.
+// End returns the expiry of a refresh token that is created at the time now.
 func (r *Rotator) End(f storage.Family, now time.Time) time.Time { return r.end(f, now, 0) }
 
 // end is End with a shorter idle time, unless that is 0.

@@ -32,7 +32,7 @@ const (
 
 // oauth2Deps is what the resource side of OAuth2 needs, serverDeps what its server adds.
 var (
-	oauth2Deps = []string{"internal/publicfetch", "authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style"}
+	oauth2Deps = []string{"internal/actors", "internal/publicfetch", "authn", "authn/audit", "storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "credential/rotation", "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style"}
 	serverDeps = append([]string{"authn/throttle", "authn/csrf", "internal/rate", "schemes/oauth2/internal/clientdoc", goOAuth2, goOAuth2 + "/errors", goOAuth2 + "/models", goOAuth2 + "/server"}, oauth2Deps...)
 )
 
@@ -70,33 +70,36 @@ var rules = []rule{
 	{"storage", nil},
 	{"storage/bus", []string{"storage"}},
 	{"storage/memory", []string{"storage"}},
-	{"storage/cached", []string{"storage", "storage/bus", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/recent"}},
+	{"storage/cached", []string{"internal/actors", "storage", "storage/bus", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/recent"}},
 	{"storage/redisstore", []string{"storage", goRedis, xxhash, atomic, xsys}},
 	{"storage/storagetest", []string{"storage"}},
-	{"storage/gormstore", []string{"storage", "storage/bus", gorm, inflect, xtext}},
-	{"storage/gormstore/sqlite", []string{"storage", "storage/bus", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
-	{"storage/gormstore/postgres", []string{"storage", "storage/bus", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
-	{"storage/gormstore/byurl", []string{"storage", "storage/bus", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"storage/gormstore", []string{"internal/actors", "storage", "storage/bus", gorm, inflect, xtext}},
+	{"storage/gormstore/sqlite", []string{"internal/actors", "storage", "storage/bus", "storage/gormstore", gorm, inflect, xtext, sqlite, mattn}},
+	{"storage/gormstore/postgres", []string{"internal/actors", "storage", "storage/bus", "storage/gormstore", gorm, inflect, xtext, xsync, pg, pgx, xcrypto}},
+	{"storage/gormstore/byurl", []string{"internal/actors", "storage", "storage/bus", "storage/gormstore/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"schemes/session", append([]string{"credential/rotation", "internal/bounded", "internal/rate", "github.com/gorilla/..."}, toolkit...)},
 	{"schemes/remoteuser", toolkit},
 	{"schemes/basic", toolkit},
-	{"schemes/jwt", append([]string{"jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
-	{"schemes/jwt/issuers", append([]string{"schemes/jwt", "jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
+	{"schemes/jwt", append([]string{"internal/actors", "jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
+	{"schemes/jwt/issuers", append([]string{"internal/actors", "schemes/jwt", "jose", "credential/rotation", golangJWT, "internal/bounded", "internal/flight"}, toolkit...)},
 	{"schemes/oauth2", append([]string{"schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/backchannel", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/resource", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/internal/page", []string{"authn", "authn/audit", "credential", "keys", "storage", "internal/bounded", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"schemes/oauth2/server", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, serverDeps...)},
 	{"schemes/oauth2/registration", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
+	{"schemes/oauth2/exchange", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
 	{"schemes/oauth2/openid", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/internal/syntax", nil},
 	{"schemes/oauth2/internal/clientdoc", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, oauth2Deps...)},
 	{"schemes/oauth2/dpop", []string{"storage", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "internal/elapsed", "internal/flight", "internal/same"}},
-	{"schemes/oauth2/introspect", []string{"authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"schemes/oauth2/introspect", []string{"internal/actors", "authn", "authn/audit", "jose", "keys", golangJWT, "schemes/oauth2/internal/syntax", "credential", "storage", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"schemes/token", toolkit},
 	{"schemes/knox", toolkit},
 	{"internal/comparison", []string{anything}},
+	{"internal/actors", nil},
+	{"internal/conformance", nil}, // only tests
 	{"internal/bounded", nil},
 	{"internal/elapsed", nil},
 	{"internal/rate", nil},
@@ -113,7 +116,7 @@ var rules = []rule{
 	{"internal/pgtest", []string{"internal/servertest", pgx, xtext, xsync, xcrypto}},
 	{"internal/redistest", []string{"internal/servertest", goRedis, xxhash, atomic, xsys}},
 	{"internal/servertest", nil},
-	{"internal/storetest", []string{"internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/recent", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
+	{"internal/storetest", []string{"internal/actors", "internal/bounded", "internal/elapsed", "internal/flight", "internal/flood", "internal/recent", "internal/network", "internal/pgtest", "internal/servertest", "storage", "storage/...", gorm, inflect, xtext, xsync, sqlite, mattn, pg, pgx, xcrypto}},
 	{"internal/faults", []string{anything}}, // a program
 	{"internal/faults/balanced", nil},       // tests only
 	{"internal/faults/history", []string{"github.com/anishathalye/porcupine"}},

@@ -168,7 +168,7 @@ func (w *World) Code(client string, change func(*storage.Code)) string {
 // As authenticates a client by its registered method.
 func (w *World) As(client string, v url.Values, r *http.Request) {
 	switch client {
-	case "app", "api":
+	case "app", "api", "next", "last", "end":
 		r.SetBasicAuth(url.QueryEscape(client), url.QueryEscape(w.Secrets[client]))
 	case "other":
 		v.Set("client_id", client)

@@ -15,6 +15,7 @@ import (
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/consent"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/dpop"
+	"github.com/vestibule-auth/vestibule/schemes/oauth2/exchange"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/openid"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/registration"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
@@ -64,6 +65,7 @@ type Options struct {
 	DPoP         *DPoP
 	OpenID       *OpenID
 	Registration *Registration
+	Exchange     bool // package exchange
 }
 
 // DPoP are the options of proofs.
@@ -153,6 +155,11 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 	}
 	if g := o.Registration; g != nil {
 		if s.Registration, err = registration.New(s.Server, g.Allow, &registration.Options{Scopes: g.Scopes, Resources: g.Resources, Grants: g.Grants, Default: g.Default}); err != nil {
+			return nil, err
+		}
+	}
+	if o.Exchange {
+		if err := exchange.Add(s.Server); err != nil {
 			return nil, err
 		}
 	}

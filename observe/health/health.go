@@ -5,8 +5,8 @@
 //	mux.Public("GET /healthz", health.Live(checks))
 //	mux.Public("GET /readyz", health.Ready(checks))
 //
-// All requests of a handler share one result, which is at most a second old. So a flood of requests costs
-// the database no more than one.
+// All requests of a handler share one result, which is at most a second old. So even a flood of
+// requests causes at most one query per second.
 //
 // The answers have fixed words and numbers only. They contain no error text, no name of a host and no
 // address, because anyone who reaches the port can read them.

@@ -21,7 +21,10 @@ type Access struct {
 	Issuer  string
 	Subject string
 	// Client is the OAuth 2.0 client that uses the token, or "".
-	Client   string
+	Client string
+	// Actors are the clients of the claim "act" that act for the user (RFC 8693), the outermost one
+	// first; one that the issuer does not name is "".
+	Actors   []string
 	Audience []string
 	// Scopes limit the token. nil means no limit (see [VerifierOptions]).
 	Scopes []string
@@ -134,6 +137,7 @@ func (a *Access) finish(issuer, subject string, ours bool) {
 func (a *Access) clone() *Access {
 	c := *a
 	c.Audience, c.Scopes, c.Roles, c.AMR = slices.Clone(a.Audience), slices.Clone(a.Scopes), slices.Clone(a.Roles), slices.Clone(a.AMR)
+	c.Actors = slices.Clone(a.Actors)
 	return &c
 }
 
@@ -171,8 +175,10 @@ func optionalTime(c jose.Claims, name string) (time.Time, error) {
 // rights. A password login has no client, so a token with a client belongs to another scheme that
 // signs with the same keys. Only that scheme can check whether the client is still valid.
 func ownParty(c jose.Claims, a *Access) (err error) {
-	if _, ok := c.Get("client_id"); ok {
-		return claimError("client_id", errors.New("the token belongs to another scheme"))
+	for _, name := range []string{"client_id", "act"} {
+		if _, ok := c.Get(name); ok {
+			return claimError(name, errors.New("the token belongs to another scheme"))
+		}
 	}
 	if _, ok := c.Get("scope"); ok {
 		if _, ok := c.Text("scope"); !ok {

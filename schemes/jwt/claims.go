@@ -24,6 +24,8 @@ type accessClaims struct {
 	Issued       int64    `json:"iat"`
 	Expires      int64    `json:"exp"`
 	AuthTime     int64    `json:"auth_time"`
+	ACR          string   `json:"acr,omitempty"`
+	AMR          []string `json:"amr,omitempty"`
 	Family       string   `json:"sid"`
 	Version      int64    `json:"ver"`
 	RefreshUntil int64    `json:"refresh_exp,omitempty"`
@@ -45,7 +47,7 @@ func (s *Scheme) sign(ctx context.Context, typ string, f storage.Family, u stora
 	}
 	c := accessClaims{
 		Issuer: s.issuer, Audience: s.checks.Audience, Subject: f.Subject, ID: id,
-		Issued: now.Unix(), Expires: expires.Unix(), AuthTime: f.AuthTime.Unix(), Family: f.ID, Version: f.Epoch, Roles: u.Roles,
+		Issued: now.Unix(), Expires: expires.Unix(), AuthTime: f.AuthTime.Unix(), ACR: f.ACR, AMR: f.AMR, Family: f.ID, Version: f.Epoch, Roles: u.Roles,
 	}
 	if f.Scopes != nil {
 		scope := strings.Join(f.Scopes, " ")

@@ -13,9 +13,9 @@ import (
 //   - an issuer of one equals an issuer of the other, or matches its template, and
 //   - they have a common audience, or one of them has none.
 //
-// Two verifiers of which one has no audience do not conflict if both have Clients and no client in
-// common. Two verifiers with NoIssuer always conflict. A [Scheme] conflicts with each verifier of
-// its issuer.
+// If one of two verifiers has no audience, they do not conflict if both set Clients and have no
+// client in common. Two verifiers with NoIssuer always conflict. A [Scheme] conflicts with each
+// verifier of its issuer.
 func (v *Verifier) Conflict(other authn.Authenticator) error {
 	holder, ok := authn.AbilityOf[interface{ foreignVerifier() *Verifier }](other)
 	if !ok {

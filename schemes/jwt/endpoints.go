@@ -32,7 +32,7 @@ var (
 // authentication (authz.Mux.Public). Login panics if pw is nil.
 func (s *Scheme) Login(pw authn.PasswordChecker) http.Handler {
 	return s.loginEndpoint(pw, func(_ http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error) {
-		pair, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, &Grant{Name: more[0]})
+		pair, err := s.Issue(audit.Context(r), l.Subject, l.Epoch, &Grant{Name: more[0], ACR: l.ACR, AMR: l.AMR})
 		if err == nil {
 			authn.Issued(r, authn.Identity{Subject: l.Subject}, pair.Access)
 			authn.Issued(r, authn.Identity{Subject: l.Subject}, pair.Refresh)

@@ -41,6 +41,10 @@ type Grant struct {
 	Scopes []string
 	// AuthTime is the time of the authentication. Zero means now.
 	AuthTime time.Time
+	// ACR is the authentication context class of the login, and AMR lists its methods; see
+	// [authn.Login]. Access tokens have them as claims.
+	ACR string
+	AMR []string
 }
 
 // Issue creates a login of subject and returns its first token pair. g can be nil.
@@ -100,7 +104,7 @@ func (s *Scheme) newFamily(ctx context.Context, subject string, epoch int64, g *
 	}
 	now := s.opts.Clock().UTC()
 	f = storage.Family{
-		ID: id, Purpose: s.purpose, Subject: subject, Scopes: g.Scopes, Name: g.Name, Epoch: epoch, AuthTime: g.AuthTime,
+		ID: id, Purpose: s.purpose, Subject: subject, Scopes: g.Scopes, Name: g.Name, Epoch: epoch, AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR,
 		Created: now, Expires: now.Add(s.opts.AbsoluteTTL),
 	}
 	if f.AuthTime.IsZero() {

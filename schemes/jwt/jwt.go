@@ -64,8 +64,8 @@ type Options struct {
 	//
 	// If you lower AccessTTL, a revoked token with the earlier lifetime stays revoked if that
 	// lifetime was at most an hour. If AccessTTL was more than an hour, use a deny set, which
-	// remembers it. Otherwise an access token that a client revokes soon after the change, with its
-	// refresh token, can become valid again until it expires.
+	// remembers the earlier lifetime. Otherwise an access token that a client revokes soon after
+	// the change, with its refresh token, can become valid again until it expires.
 	AccessTTL time.Duration
 	// RefreshTTL is the lifetime of an unused refresh token, at least one second. 0 means 24 hours.
 	RefreshTTL time.Duration

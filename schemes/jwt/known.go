@@ -32,6 +32,7 @@ func (v *Verifier) identify(ctx context.Context, text string) (authn.Identity, e
 		Subject: a.Subject, Client: a.Client, Scheme: v.opts.Name, Scopes: k.own.Scopes,
 		Credential: k.own, Expires: a.Expires,
 	}
+	k.identity.SetActors(a.Actors)
 	v.login(&k.identity, k.own)
 	k.identity.SetStore(v.accounts)
 	if !v.own && !v.opts.OwnIssuer {

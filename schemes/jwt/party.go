@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
@@ -51,6 +52,9 @@ func (v *Verifier) party(t *jose.Token, a *Access) error {
 	if a.Subject == "" && a.Client == "" {
 		return claimError(v.subjectClaim(), errors.New("neither a subject nor a client"))
 	}
+	if raw, ok := c.Get("act"); ok {
+		a.Actors = actors.Read(raw)
+	}
 	named, err := v.scopesOf(c, a, machine)
 	if err != nil {
 		return err
@@ -58,7 +62,7 @@ func (v *Verifier) party(t *jose.Token, a *Access) error {
 	if a.Roles, err = v.roles(c); err != nil {
 		return err
 	}
-	first, err := v.firstParty(c, a, named, machine)
+	first, err := v.firstParty(t, a, named, machine)
 	if err != nil {
 		return err
 	}
@@ -112,13 +116,15 @@ func (v *Verifier) scopesOf(c jose.Claims, a *Access, machine bool) (named bool,
 }
 
 // firstParty reports whether the user uses the token directly, so that no limits of a client apply.
-func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bool, error) {
+func (v *Verifier) firstParty(t *jose.Token, a *Access, named, machine bool) (bool, error) {
+	c := t.Claims
 	if v.opts.FirstParty {
-		if err := v.unnamed(c, slices.Concat(clientSigns, scopeSigns), ""); err != nil {
-			return false, err
+		signs := slices.Concat(clientSigns, scopeSigns)
+		if v.opts.OwnIssuer && a.Client != "" { // our server names the client and the scopes beside the actors
+			signs = slices.DeleteFunc(signs, func(name string) bool { return name == "act" })
 		}
-		if a.Client == "" {
-			return !named, nil
+		if err := v.unnamed(c, signs, ""); err != nil {
+			return false, err
 		}
 	}
 	for _, name := range []string{"act", "may_act"} {
@@ -126,8 +132,16 @@ func (v *Verifier) firstParty(c jose.Claims, a *Access, named, machine bool) (bo
 			return false, nil // another party acts for the user
 		}
 	}
+	if v.opts.FirstParty && a.Client == "" {
+		return !named, nil
+	}
 	if machine || a.Client == "" || !slices.Contains(v.opts.FirstPartyClients, a.Client) {
 		return false, nil
+	}
+	for _, r := range v.opts.FirstPartyRequire {
+		if ok, err := r.met(t); err != nil || !ok {
+			return false, ruleError("first party", r, err)
+		}
 	}
 	signs := clientSigns
 	if !v.opts.IgnoreFirstPartyScopes {

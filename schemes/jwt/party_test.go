@@ -91,6 +91,8 @@ func TestForeignParty_attack_254(t *testing.T) {
 		"first-party client, act null":           {jwt.VerifierOptions{FirstPartyClients: []string{"app"}, IgnoreFirstPartyScopes: true}, claims{"act": jsonNull}, limited("app", notes)},
 		"first-party client, machine":            {jwt.VerifierOptions{FirstPartyClients: []string{"app"}, IgnoreFirstPartyScopes: true, Roles: []string{"roles"}}, claims{"sub": "app"}, want{client: "app", issuer: idp, scopes: notes}},
 		"a client that begins alike":             {jwt.VerifierOptions{FirstPartyClients: []string{"app"}, IgnoreFirstPartyScopes: true}, claims{"client_id": "app2"}, limited("app2", notes)},
+		"own issuer, act and no client":          {jwt.VerifierOptions{OwnIssuer: true}, claims{"client_id": nil, "act": claims{"sub": "agent"}}, refused},
+		"own issuer, act":                        {jwt.VerifierOptions{OwnIssuer: true, FirstPartyClients: []string{"app"}, IgnoreFirstPartyScopes: true, Roles: []string{"roles"}}, claims{"act": claims{"sub": "agent"}}, want{subject: "user-7", client: "app", scopes: notes}},
 		"bound":                                  {jwt.VerifierOptions{FirstParty: true}, bare(claims{"cnf": claims{"jkt": "x"}}), refused},
 		"own issuer":                             {jwt.VerifierOptions{OwnIssuer: true, Roles: []string{"roles"}}, bare(claims{"sid": "f1", "ver": 3}), want{subject: "user-7", roles: []string{"admin"}}},
 		"own issuer, limited":                    {jwt.VerifierOptions{OwnIssuer: true, Roles: []string{"roles"}}, claims{"client_id": nil}, want{subject: "user-7", scopes: notes}},
@@ -122,6 +124,43 @@ func TestForeignParty_attack_254(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The actors of a token are those of its claim "act", for tokens of this application's server
+// (OwnIssuer) and of others. A claim that names nobody is an actor too, so such a token is never
+// first-party.
+func TestActors(t *testing.T) {
+	ring := ringOf(t, jose.EdDSA)
+	for name, c := range map[string]struct {
+		act  any
+		want string
+	}{
+		"none":    {nil, `[]`},
+		"one":     {claims{"sub": "agent"}, `["agent"]`},
+		"chain":   {claims{"sub": "agent", "act": claims{"sub": "api"}}, `["agent" "api"]`},
+		"no name": {claims{"client_id": "agent"}, `[""]`},
+		"null":    {jsonNull, `[""]`},
+		"a text":  {"agent", `[""]`},
+	} {
+		for _, own := range []bool{false, true} {
+			v, err := jwt.NewVerifier(idp, audience, ring, &jwt.VerifierOptions{OwnIssuer: own, FirstPartyClients: []string{"app"}, IgnoreFirstPartyScopes: true, Clock: func() time.Time { return time.Unix(1_800_000_000, 0) }})
+			schemetest.Must(t, err)
+			change := claims{"act": c.act}
+			if c.act == nil {
+				change = nil
+			}
+			for range 2 { // the second is answered from memory
+				id, err := v.Authenticate(bearer(foreign(t, ring, change)))
+				schemetest.Must(t, err)
+				if got := fmt.Sprintf("%q", id.Actors()); got != c.want || id.Delegated() != (c.act != nil) {
+					t.Errorf("%s, own=%t: %s, delegated %t", name, own, got, id.Delegated())
+				}
+				if len(id.Actors()) > 0 {
+					id.Credential.(*jwt.Access).Actors[0] = "changed"
+				}
+			}
+		}
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/vestibule-auth/vestibule/jose"
 )
 
-// Rule is a condition on a token, for VerifierOptions.Require and Machine. Create it with [Is],
-// [Not], [Has], [Lacks], [Under] or [HeaderIs]. The zero Rule is invalid.
+// Rule is a condition on a token, for Require, Machine and FirstPartyRequire of VerifierOptions.
+// Create it with [Is], [Not], [Has], [Lacks], [Under], [Ends] or [HeaderIs]. The zero Rule is invalid.
 //
 // A path is the name of a claim, or a JSON Pointer (RFC 6901) such as "/kubernetes.io/namespace",
 // which leads through objects. Values are compared byte by byte, as text: a number or a boolean by
@@ -32,6 +32,7 @@ const (
 	ruleHas
 	ruleLacks
 	ruleUnder
+	ruleEnds
 	ruleHeaderIs
 )
 
@@ -51,6 +52,10 @@ func Lacks(path string) Rule { return newRule(ruleLacks, "Lacks", path, nil) }
 // Under requires the text at path to begin with prefix and to continue after it. prefix must end
 // with "/" or ":", so that "spiffe://prod.example/" does not accept "spiffe://prod.example.evil/x".
 func Under(path, prefix string) Rule { return newRule(ruleUnder, "Under", path, []string{prefix}) }
+
+// Ends requires the text at path to end with suffix, and to have something before it, such as
+// "@clients" of the machines of Auth0.
+func Ends(path, suffix string) Rule { return newRule(ruleEnds, "Ends", path, []string{suffix}) }
 
 // HeaderIs requires the parameter name of the token's header to be one of values. Use it for
 // issuers that put a property into the header, such as "signer" of AWS load balancers. It does not
@@ -87,7 +92,7 @@ func newRule(kind ruleKind, name, at string, values []string) Rule {
 // check returns an error if the rule is invalid.
 func (r Rule) check() error {
 	if r.kind == 0 {
-		return errors.New("a Rule without a condition (use Is, Not, Has, Lacks, Under or HeaderIs)")
+		return errors.New("a Rule without a condition (use Is, Not, Has, Lacks, Under, Ends or HeaderIs)")
 	}
 	return r.err
 }
@@ -116,6 +121,8 @@ func (r Rule) met(t *jose.Token) (bool, error) {
 		return false, err
 	case r.kind == ruleUnder:
 		return raw[0] == '"' && len(texts[0]) > len(r.values[0]) && strings.HasPrefix(texts[0], r.values[0]), nil
+	case r.kind == ruleEnds:
+		return raw[0] == '"' && len(texts[0]) > len(r.values[0]) && strings.HasSuffix(texts[0], r.values[0]), nil
 	}
 	one := slices.ContainsFunc(texts, func(s string) bool { return slices.Contains(r.values, s) })
 	if r.kind == ruleNot {
@@ -143,7 +150,7 @@ func (v *Verifier) required(t *jose.Token) error {
 			err = errors.New("not met")
 		}
 		if err != nil {
-			return fmt.Errorf("%w: require %s: %w", jose.ErrInvalid, r.path.text, err)
+			return ruleError("require", r, err)
 		}
 	}
 	return nil
@@ -155,9 +162,17 @@ func (v *Verifier) isMachine(t *jose.Token) (bool, error) {
 	for _, r := range v.opts.Machine {
 		ok, err := r.met(t)
 		if err != nil {
-			return false, fmt.Errorf("%w: machine %s: %w", jose.ErrInvalid, r.path.text, err)
+			return false, ruleError("machine", r, err)
 		}
 		machine = machine || ok
 	}
 	return machine, nil
+}
+
+// ruleError rejects a token because of a rule for what; nil if err is nil.
+func ruleError(what string, r Rule, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s %s: %w", jose.ErrInvalid, what, r.path.text, err)
 }

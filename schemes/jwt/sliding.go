@@ -119,7 +119,7 @@ func (s *Scheme) slideOn(ctx context.Context, text string, checks jose.Checks) (
 	if err := s.rule(ctx, u); err != nil {
 		return "", "", err
 	}
-	f := storage.Family{ID: a.Family, Subject: a.Subject, Scopes: a.Scopes, Epoch: a.Version, AuthTime: a.AuthTime}
+	f := storage.Family{ID: a.Family, Subject: a.Subject, Scopes: a.Scopes, Epoch: a.Version, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR}
 	if token, err = s.slide(ctx, f, u, now, a.RefreshUntil); err != nil {
 		return "", "", err
 	}

@@ -20,7 +20,7 @@ func (o *VerifierOptions) clone() VerifierOptions {
 	for _, l := range c.lists() {
 		*l.list = slices.Clone(*l.list)
 	}
-	c.Algorithms, c.Require, c.Machine = slices.Clone(c.Algorithms), slices.Clone(c.Require), slices.Clone(c.Machine)
+	c.Algorithms, c.Require, c.Machine, c.FirstPartyRequire = slices.Clone(c.Algorithms), slices.Clone(c.Require), slices.Clone(c.Machine), slices.Clone(c.FirstPartyRequire)
 	c.RoleMap, c.ACR = maps.Clone(c.RoleMap), maps.Clone(c.ACR)
 	return c
 }
@@ -78,7 +78,7 @@ func (o *VerifierOptions) checkForeign(issuer, audience string) error {
 			return fmt.Errorf("algorithm %q is not for published keys (RS, PS, ES or EdDSA)", a)
 		}
 	}
-	for name, rules := range map[string][]Rule{"Require": o.Require, "Machine": o.Machine} {
+	for name, rules := range map[string][]Rule{"Require": o.Require, "Machine": o.Machine, "FirstPartyRequire": o.FirstPartyRequire} {
 		for _, r := range rules {
 			if err := r.check(); err != nil {
 				return fmt.Errorf("%s: %w", name, err)

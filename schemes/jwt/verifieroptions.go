@@ -28,8 +28,8 @@ type VerifierOptions struct {
 	// schemes/oauth2/resource. Schemes of one chain must have the same value. "" means none. It
 	// cannot be combined with Header, because such a verifier has no challenge.
 	ResourceMetadata string
-	// Algorithms are the accepted algorithms. nil means those of the keys. HMAC algorithms are an
-	// error, because published keys are not secret.
+	// Algorithms are the accepted algorithms. nil means the algorithms of the keys. HMAC algorithms
+	// are an error, because published keys are not secret.
 	Algorithms []jose.Algorithm
 	// Issuers are accepted as "iss" in addition to the issuer of [NewVerifier], with the same keys.
 	// They are different issuers of accounts unless SameIssuer is set.
@@ -52,8 +52,9 @@ type VerifierOptions struct {
 	// NoIssuer accepts tokens without "iss". If it is present, it must match. Identity.Issuer is
 	// the issuer of NewVerifier. A chain can have one such verifier for each header.
 	NoIssuer bool
-	// Leeway is the accepted difference between clocks, at most 5 minutes. Tokens live that much
-	// longer. 0 means [DefaultLeeway], and none with OwnIssuer. [LeewayOff] means none.
+	// Leeway is the accepted difference between clocks, at most 5 minutes. A token is accepted for
+	// that time after its expiry. 0 means [DefaultLeeway], and none with OwnIssuer. [LeewayOff]
+	// means none.
 	Leeway time.Duration
 	// MaxLifetime is the largest difference of "exp" and "iat" of an accepted token, which then
 	// requires "iat". Nothing revokes a signed token early unless a Blocklist has it. 0 means any
@@ -85,9 +86,10 @@ type VerifierOptions struct {
 	// ClientClaims are the claims that can contain the client. If a token has several of them, they
 	// must be equal. nil means "client_id". Others are "azp", "cid" and "appid".
 	ClientClaims []string
-	// NotClients are claims among client_id, azp, cid and appid that do not contain a client at this
-	// issuer. FirstParty and FirstPartyClients then ignore them. The "azp" of Google IAP names the
-	// backend, for example. A client that uses the claim would have its user's full rights.
+	// NotClients are claims among client_id, azp, cid and appid that do not contain a client at
+	// this issuer. FirstParty and FirstPartyClients then ignore them. The "azp" of Google IAP names
+	// the backend, for example. Do not list a claim that can contain a client, because that client
+	// would have its user's full rights.
 	NotClients []string
 	// Clients are the accepted clients. A token of another client, or without one, is rejected. nil
 	// accepts every client. It can take the place of an audience if the issuer sends none.
@@ -101,9 +103,10 @@ type VerifierOptions struct {
 	NoSubject bool
 	// Require are conditions that every token must meet.
 	Require []Rule
-	// Machine are conditions of which one makes a token the token of a machine: it has a Client and
-	// no Subject. Without them, a machine is recognized only if its subject equals its client or is
-	// missing. A token that meets a rule and has no client is rejected.
+	// Machine are conditions. A token that meets one of them is the token of a machine: its
+	// identity has a Client and no Subject. Without them, a machine is recognized only if its
+	// subject equals its client or is missing. A token that meets a condition and has no client is
+	// rejected.
 	Machine []Rule
 	// FirstParty means that this issuer has no clients between its users and this API. A token with
 	// neither a client nor scopes then has the user's full rights, with the roles of Roles. A token
@@ -125,12 +128,18 @@ type VerifierOptions struct {
 	// its subject equals its client, or by a rule of Machine. Keycloak, Entra ID and Auth0 require
 	// such a rule, because the subject of their service accounts differs from the client.
 	FirstPartyClients []string
+	// FirstPartyRequire are conditions that a token of FirstPartyClients must also meet to have its
+	// user's full rights, such as a claim that only users' tokens have. Use it for issuers whose
+	// tokens of machines cannot always be recognized. A token that does not meet them keeps its client
+	// and its scopes.
+	FirstPartyRequire []Rule
 	// IgnoreFirstPartyScopes ignores the scopes of FirstPartyClients. Use it for issuers that put
 	// scopes such as "openid profile" into each token.
 	IgnoreFirstPartyScopes bool
 	// OwnIssuer means that the subjects of this issuer are accounts of this application. Use it in
 	// a service that verifies tokens of another service of yours. Identity.Issuer is then "", so
-	// that authz.OwnedBy compares the subject. It implies FirstParty.
+	// that authz.OwnedBy compares the subject. It implies FirstParty. A token from a token exchange
+	// (package exchange) has its client, scopes and actors, and is never first-party.
 	OwnIssuer bool
 	// Space is the name of the account table of OwnIssuer's subjects ("staff" for "staff:1").
 	// Subjects of other tables are rejected. "" means subjects without a table name.
@@ -147,7 +156,7 @@ type VerifierOptions struct {
 	//
 	// Do not read roles from what users can edit themselves, such as "user_metadata" of Supabase.
 	Roles []string
-	// RoleMap renames roles. Those that it does not contain are dropped. nil keeps all roles with
+	// RoleMap renames roles. Roles that it does not contain are dropped. nil keeps all roles with
 	// their names, so "admin" of the issuer is an administrator here.
 	RoleMap map[string]string
 	// Header is the header in which a proxy sends the token without a keyword, such as
@@ -164,12 +173,12 @@ type VerifierOptions struct {
 	// Padded accepts base64url with padding, which AWS load balancers send. It requires Header. A
 	// token then has several spellings, so do not identify it by its text.
 	Padded bool
-	// LoginClaims uses the claims auth_time and amr of another issuer, and acr as ACR says. Without it,
-	// Identity.AuthTime, ACR and AMR are empty, so that authz.Fresh, authz.ACR and authz.Factors reject
-	// its users: what another issuer calls a second factor may not be one here. OwnIssuer implies it, with
-	// the classes as they are.
+	// LoginClaims uses the claims auth_time and amr of another issuer, and acr as mapped by ACR.
+	// Without it, Identity.AuthTime, ACR and AMR are empty, so that authz.Fresh, authz.ACR and
+	// authz.Factors reject its users, because what another issuer calls a second factor may not be
+	// one here. OwnIssuer implies LoginClaims, and keeps the classes unchanged.
 	LoginClaims bool
-	// ACR maps authentication context classes of another issuer to those of this application, for
+	// ACR maps authentication context classes of another issuer to classes of this application, for
 	// LoginClaims. Classes that it does not contain are dropped.
 	ACR map[string]string
 	// Blocklist, if it is not nil, is queried on each request. Tokens of this issuer that it blocks

@@ -44,8 +44,8 @@ type Store interface {
 // tokens, because each token stores its own lifetimes.
 type Options struct {
 	// Keywords are the authentication schemes in Authorization under which tokens are accepted;
-	// empty means Knox, Token and Bearer. The challenge names the first. Credentials in another
-	// format are passed on to the next scheme of the chain, so schemes can share a keyword.
+	// empty means Knox, Token and Bearer. The challenge names the first keyword. Credentials in
+	// another format are passed on to the next scheme of the chain, so schemes can share a keyword.
 	Keywords []string
 	// Realm is the realm in the challenge; "" means none.
 	Realm string

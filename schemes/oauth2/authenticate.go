@@ -119,7 +119,8 @@ func (s *Scheme) authenticate(r *http.Request, endpoint string) (authn.Identity,
 			return authn.Identity{}, err
 		}
 	}
-	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: schemeName, Scopes: a.Scopes, Credential: &a, AuthTime: a.AuthTime, Expires: a.Expires}
+	id := authn.Identity{Subject: a.Subject, Client: a.Client, Scheme: schemeName, Scopes: a.Scopes, Credential: &a, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR, Expires: a.Expires}
+	id.SetActors(a.Actors)
 	if id.Scopes == nil {
 		id.Scopes = []string{}
 	}
@@ -143,9 +144,10 @@ func (s *Scheme) user(ctx context.Context, u *storage.Account) (authn.User, erro
 
 // Used records that a token was used, at the API or in an introspection. A client that uses the
 // token has received the response to its refresh request, so from then on it cannot repeat that
-// request. Used writes once per refresh, within Options.Grace.
+// request. Used writes once per refresh, within Options.Grace. It ignores tokens from a token exchange,
+// because the client that got the refresh token does not use them.
 func (s *Scheme) Used(ctx context.Context, a *storage.AccessToken) error {
-	if authn.Explained(ctx) {
+	if authn.Explained(ctx) || len(a.Actors) > 0 {
 		return nil
 	}
 	return s.rotator.Used(ctx, a.Family, a.Created, s.now())

@@ -49,10 +49,12 @@ func CheckClient(c storage.Client) error {
 	}
 	for _, g := range c.Grants {
 		switch {
-		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken, DeviceCode, Password, Implicit}, g):
+		case !slices.Contains([]string{AuthorizationCode, ClientCredentials, RefreshToken, DeviceCode, TokenExchange, Password, Implicit}, g):
 			bad("unknown grant type %q", g)
 		case g == ClientCredentials && c.Public():
 			bad("a public client cannot use client_credentials")
+		case g == TokenExchange && c.Public():
+			bad("a public client cannot use token exchange")
 		}
 	}
 	code := slices.Contains(c.Grants, AuthorizationCode)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -141,6 +142,19 @@ func (s *Scheme) readSigned(c jose.Claims) (a storage.AccessToken, err error) {
 		if a.AuthTime, err = c.Time("auth_time"); err != nil {
 			return a, err
 		}
+	}
+	if raw, ok := c.Get("act"); ok {
+		if a.Actors = actors.Read(raw); len(a.Actors) > storage.MaxActors || slices.Contains(a.Actors, "") || a.Actors[0] != a.Client || a.Subject == "" {
+			return a, errors.Join(errors.New("act is not a chain of clients that begins with the token's client"), jose.ErrInvalid)
+		}
+	}
+	if _, ok := c.Get("acr"); ok {
+		if a.ACR, ok = c.Text("acr"); !ok {
+			return a, errors.Join(errors.New("acr is not a string"), jose.ErrInvalid)
+		}
+	}
+	if _, ok := c.Get("amr"); ok && c.Decode("amr", &a.AMR) != nil {
+		return a, errors.Join(errors.New("amr is not a list of strings"), jose.ErrInvalid)
 	}
 	if _, ok := c.Get("cnf"); ok {
 		var bound Confirmation

@@ -13,6 +13,8 @@ const (
 	RefreshToken      = "refresh_token"
 	// DeviceCode is the grant for devices without a browser (RFC 8628).
 	DeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+	// TokenExchange is the grant of package exchange (RFC 8693), for confidential clients.
+	TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // Grant types that OAuth 2.1 removed (RFC 9700, sections 2.1.2 and 2.4), for storage.Client.Grants.

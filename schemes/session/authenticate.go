@@ -89,7 +89,7 @@ func (s *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		}
 	}
 	loaded.by = &s.frame
-	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, Expires: loaded.Expires}
+	id := authn.Identity{Subject: u.ID, Scheme: "session", Roles: u.Roles, Credential: loaded, AuthTime: loaded.AuthTime, ACR: loaded.ACR, AMR: loaded.AMR, Expires: loaded.Expires}
 	id.SetStore(s.accounts)
 	if id.User, err = s.user(r.Context(), u.WithPermissions(s.perms)); err != nil {
 		return authn.Identity{}, err

@@ -31,7 +31,7 @@ func (s *Scheme) notRemembered(ctx context.Context, f storage.Family, err error)
 // begin inserts the session of an exchange, unless a repetition of the exchange already did.
 func (s *Scheme) begin(r *http.Request, res rotation.Result, b begun, was *row) (*row, storage.User, error) {
 	ctx, f, m := r.Context(), res.State.Family, s.memory
-	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: b.At}
+	v := storage.Session{ID: b.ID, Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, ACR: f.ACR, AMR: f.AMR, Created: b.At}
 	err := s.changed(r, func(r *http.Request) error {
 		err := s.replace(r, s.cookie, b.Session, &v, was, was != nil)
 		if errors.Is(err, storage.ErrNotFound) { // it was deleted, or replaced by a repetition

@@ -72,16 +72,7 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 	o.Fallback = SafeNext(o.Fallback, "/")
 	asks := s.loginEndpoint(k, pw, nextField)
 	write := func(w http.ResponseWriter, r *http.Request, status int, f Form) {
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		action := "form-action 'self'; "
-		if f.Next != o.Fallback { // it may redirect to another origin, to which browsers apply form-action too
-			action = ""
-		}
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+action+"frame-ancestors 'none'; base-uri 'none'")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Referrer-Policy", "same-origin")
-		private(h)
+		pageHeaders(w.Header(), f.Next == o.Fallback)
 		w.WriteHeader(status)
 		f.Remember, f.Forgot, f.UsernameField, f.PasswordField = remembers, o.Forgot, cmp.Or(s.opts.Login.Username, "username"), cmp.Or(s.opts.Login.Password, "password")
 		o.Render(w, r, f)
@@ -128,6 +119,20 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 		}
 		http.Redirect(w, r, SafeNext(v[3], o.Fallback), http.StatusSeeOther)
 	}))
+}
+
+// pageHeaders sets the headers of a page with a form. home reports that the form leads to the fallback;
+// any other page may redirect to another origin, to which browsers apply form-action too.
+func pageHeaders(h http.Header, home bool) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	action := ""
+	if home {
+		action = "form-action 'self'; "
+	}
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+action+"frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "same-origin")
+	private(h)
 }
 
 // LogoutForm returns the handler for the form of a logout button. POST deletes the request's

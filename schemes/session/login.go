@@ -47,7 +47,7 @@ func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.L
 // logInAs is logInFrom with the ID of a session without a series; "" generates one.
 func (s *Scheme) logInAs(w http.ResponseWriter, r *http.Request, login authn.Login, series, id string, old *row) error {
 	now := s.now()
-	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: now, Created: now}
+	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: now, ACR: login.ACR, AMR: login.AMR, Created: now}
 	if series != "" {
 		next.ID = series + "." + newID()
 	}
@@ -96,9 +96,13 @@ func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	next := old.Session
+	return s.regenerate(w, r, old, old.Session)
+}
+
+// regenerate replaces the session old by next, which gets a new cookie and the data of old.
+func (s *Scheme) regenerate(w http.ResponseWriter, r *http.Request, old *row, next storage.Session) error {
 	var text string
-	err = s.changed(r, func(r *http.Request) (err error) {
+	err := s.changed(r, func(r *http.Request) (err error) {
 		if text, err = s.create(r, s.cookie, &next, old, true); err == nil {
 			s.notify(r.Context(), audit.SessionRotated, &next, "")
 		}
@@ -118,11 +122,17 @@ func (s *Scheme) Regenerate(w http.ResponseWriter, r *http.Request) error {
 // loggedIn returns the valid session of a user for the request's cookie. It returns an *authn.Error
 // with status 401 or the error of the store.
 func (s *Scheme) loggedIn(r *http.Request) (*row, error) {
-	v, _, err := s.load(r)
+	v, _, err := s.userOf(r)
+	return v, err
+}
+
+// userOf is loggedIn with the account.
+func (s *Scheme) userOf(r *http.Request) (*row, storage.User, error) {
+	v, u, err := s.load(r)
 	if errors.Is(err, errNoCookie) || err == nil && v.Subject == "" {
 		err = authn.NotAuthenticated()
 	}
-	return v, err
+	return v, u, err
 }
 
 // EndCurrent deletes the session of the request and its cookie, even if the session belongs to

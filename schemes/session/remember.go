@@ -156,7 +156,7 @@ func (s *Scheme) logInRemembered(w http.ResponseWriter, r *http.Request, login a
 		return err
 	}
 	f, err := s.memory.rotator.Begin(r.Context(), storage.Family{
-		ID: newID(), Purpose: purpose, Subject: login.Subject, Epoch: login.Epoch, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes),
+		ID: newID(), Purpose: purpose, Subject: login.Subject, Epoch: login.Epoch, ACR: login.ACR, AMR: login.AMR, Name: credential.Printable(r.Header.Get("User-Agent"), storage.MaxIDBytes),
 	}, s.memory.bound+text)
 	if err != nil {
 		return err
@@ -274,6 +274,6 @@ func (s *Scheme) wouldRemember(r *http.Request, text string) (*row, storage.User
 		return nil, storage.User{}, err
 	}
 	f, now := st.Family, s.now()
-	v := storage.Session{Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, Created: now, LastSeen: now, Expires: now.Add(s.opts.Idle)}
+	v := storage.Session{Subject: f.Subject, Epoch: f.Epoch, AuthTime: f.AuthTime, ACR: f.ACR, AMR: f.AMR, Created: now, LastSeen: now, Expires: now.Add(s.opts.Idle)}
 	return &row{Session: v, next: &begun{}}, st.User, nil
 }

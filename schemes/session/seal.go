@@ -23,6 +23,8 @@ type content struct {
 	epoch    int64
 	roles    []string
 	authTime time.Time
+	acr      string
+	amr      []string
 	created  time.Time
 	seen     time.Time // last recorded use
 	secret   string    // of the CSRF tokens; changes with the next login
@@ -37,7 +39,7 @@ func (*content) GoString() string { return "[redacted]" }
 
 // A sealed cookie is base64url of
 //
-//	1 byte    sealVersion
+//	1 byte    sealVersion, or plainVersion
 //	8 bytes   ID of the master key
 //	16 bytes  random, for the key of this cookie
 //	12 bytes  random nonce
@@ -47,12 +49,14 @@ func (*content) GoString() string { return "[redacted]" }
 // content. The key is HMAC-SHA-256 of the 16 random bytes with the key ring's key for the purpose.
 // Each cookie has so many new random bits that the number of cookies is not limited by GCM.
 const (
-	sealVersion = 1
-	sealLabel   = "vestibule/v1 sealed session"
-	idBytes     = 8
-	sealHead    = 1 + idBytes
-	sealRandom  = 16 + 12
-	sealTag     = 16
+	sealVersion = 2
+	// plainVersion is the version of earlier programs, whose content has no acr and no amr.
+	plainVersion = 1
+	sealLabel    = "vestibule/v1 sealed session"
+	idBytes      = 8
+	sealHead     = 1 + idBytes
+	sealRandom   = 16 + 12
+	sealTag      = 16
 )
 
 // errSealed is the only error of open for an invalid cookie, so that a response does not reveal how
@@ -85,7 +89,7 @@ func open(ring *keys.Ring, purpose keys.Purpose, name, text string) (*content, e
 		return nil, errSealed
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text) // it skips line breaks, so reject them below
-	if err != nil || strings.ContainsAny(text, "\r\n") || len(raw) < sealHead+sealRandom+sealTag || raw[0] != sealVersion {
+	if err != nil || strings.ContainsAny(text, "\r\n") || len(raw) < sealHead+sealRandom+sealTag || raw[0] != sealVersion && raw[0] != plainVersion {
 		return nil, errSealed
 	}
 	key, ok := ring.ByID(purpose, hex.EncodeToString(raw[1:sealHead]))
@@ -101,7 +105,7 @@ func open(ring *keys.Ring, purpose keys.Purpose, name, text string) (*content, e
 	if err != nil {
 		return nil, errSealed
 	}
-	return decodeContent(plain)
+	return decodeContent(plain, raw[0])
 }
 
 func sealer(key keys.Key, head []byte) (cipher.AEAD, error) {
@@ -130,6 +134,11 @@ func (c *content) encode() []byte {
 		b = binary.AppendVarint(b, t.UnixMicro())
 	}
 	text(c.secret)
+	text(c.acr)
+	b = binary.AppendUvarint(b, uint64(len(c.amr)))
+	for _, m := range c.amr {
+		text(m)
+	}
 	b = binary.AppendUvarint(b, uint64(len(c.roles)))
 	for _, r := range c.roles {
 		text(r)
@@ -137,9 +146,9 @@ func (c *content) encode() []byte {
 	return append(b, c.data...)
 }
 
-// decodeContent decodes the result of encode. The content is authentic, but a later version of this
+// decodeContent decodes the result of encode in a cookie of that version. The content is authentic, but a later version of this
 // program may have written it.
-func decodeContent(b []byte) (*content, error) {
+func decodeContent(b []byte, version byte) (*content, error) {
 	d := decoder{b}
 	ok := true
 	text := func() string {
@@ -160,10 +169,17 @@ func decodeContent(b []byte) (*content, error) {
 	c := &content{subject: text(), epoch: number()}
 	c.authTime, c.created, c.seen = time.UnixMicro(number()).UTC(), time.UnixMicro(number()).UTC(), time.UnixMicro(number()).UTC()
 	c.secret = text()
-	n, good := d.uvarint()
-	for ok = ok && good; ok && n > 0; n-- {
-		c.roles = append(c.roles, text())
+	list := func() (l []string) {
+		n, good := d.uvarint()
+		for ok = ok && good; ok && n > 0; n-- {
+			l = append(l, text())
+		}
+		return l
 	}
+	if version != plainVersion {
+		c.acr, c.amr = text(), list()
+	}
+	c.roles = list()
 	if !ok {
 		return nil, errSealed
 	}

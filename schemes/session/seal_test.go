@@ -15,7 +15,7 @@ import (
 
 func someContent() *content {
 	at := time.Date(2026, 2, 3, 4, 5, 6, 789012000, time.UTC)
-	return &content{subject: "id-alice", epoch: 1_770_000_000_000_000, roles: []string{"staff", "admin"}, authTime: at, created: at, seen: at.Add(time.Minute),
+	return &content{subject: "id-alice", epoch: 1_770_000_000_000_000, roles: []string{"staff", "admin"}, authTime: at, acr: "urn:example:mfa", amr: []string{"pwd", "otp"}, created: at, seen: at.Add(time.Minute),
 		secret: strings.Repeat("s", 43), data: []byte{1, 2, 3}}
 }
 
@@ -133,8 +133,8 @@ func FuzzOpen(f *testing.F) {
 		if c, err := open(ring, keys.SessionSeal, "a", text); text != good && (err != errSealed || c != nil) {
 			t.Errorf("%q opens: %v", text, err)
 		}
-		if c, err := decodeContent(plain); err == nil {
-			if again, err := decodeContent(c.encode()); err != nil || !reflect.DeepEqual(normal(again), normal(c)) {
+		if c, err := decodeContent(plain, sealVersion); err == nil {
+			if again, err := decodeContent(c.encode(), sealVersion); err != nil || !reflect.DeepEqual(normal(again), normal(c)) {
 				t.Errorf("%+v, then %+v, %v", c, again, err)
 			}
 		}

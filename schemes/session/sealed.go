@@ -122,7 +122,7 @@ func (s *Sealed) Authenticate(r *http.Request) (authn.Identity, error) {
 		return authn.Identity{}, err
 	}
 	c.by = s
-	id := authn.Identity{Subject: c.subject, Scheme: "session", Roles: c.roles, Credential: c, AuthTime: c.authTime, Expires: s.end(c)}
+	id := authn.Identity{Subject: c.subject, Scheme: "session", Roles: c.roles, Credential: c, AuthTime: c.authTime, ACR: c.acr, AMR: c.amr, Expires: s.end(c)}
 	id.SetStore(s.accounts)
 	if s.users == nil {
 		return id, nil
@@ -266,7 +266,7 @@ func (s *Sealed) Start(w http.ResponseWriter, r *http.Request, login authn.Login
 		return err
 	}
 	now := s.now()
-	next := content{subject: login.Subject, epoch: login.Epoch, roles: login.Roles, authTime: now, created: now}
+	next := content{subject: login.Subject, epoch: login.Epoch, roles: login.Roles, authTime: now, acr: login.ACR, amr: login.AMR, created: now}
 	if next.secret, err = s.newSecret(); err != nil {
 		return err
 	}

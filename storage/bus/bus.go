@@ -69,8 +69,8 @@ type Follower interface {
 	// and return nil only if
 	//
 	//   - the answer proves that every change that was committed before the question has been
-	//     received: it came after the messages on the same connection, or it contains the number of
-	//     the last message of each sequence; and
+	//     received. Such an answer comes after the messages on the same connection, or contains the
+	//     number of the last message of each sequence; and
 	//   - every change received has been passed to Apply, or FlushAll was called.
 	//
 	// If question returns an error, Prove returns it and grants no lease. An earlier lease stays

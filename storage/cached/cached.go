@@ -103,7 +103,7 @@ type Options struct {
 	// MaxEntries and MaxBytes limit the cache; 0 means 100,000 entries and 64 MiB. An entry takes
 	// about 350 bytes plus the data of its session.
 	MaxEntries, MaxBytes int
-	// UnknownTTL is how long an unknown digest is cached: 0 to MaxUnknownTTL; 0 means
+	// UnknownTTL is how long an unknown digest is cached, at most MaxUnknownTTL; 0 means
 	// MaxUnknownTTL.
 	UnknownTTL time.Duration
 	// MaxUnknown limits the number of cached unknown digests, in addition to MaxEntries; 0 means

@@ -51,7 +51,7 @@ func (s *Store) loadLive(ctx context.Context, k Key, id string) (liveUser, error
 		read: func(ctx context.Context) (liveUser, error) { return s.readLive(ctx, id) },
 		keep: func(v *liveUser) kept {
 			out := kept{deps: names{s.stripeOfSubject(id)}}
-			a, size, ok := s.newAccount(&v.user, nil, nil)
+			a, size, ok := s.newAccount(&v.user, nil, nil, nil)
 			if ok && v.user.Active && v.user.ID == id {
 				out.item, out.size = &liveRecord{account: a, fingerprint: v.fingerprint}, size
 			}

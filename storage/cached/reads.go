@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unique"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/observe"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -65,7 +66,7 @@ func (s *Store) loadStatic(ctx context.Context, k Key) (storage.StaticToken, sto
 		keep: func(v *with[storage.StaticToken]) kept {
 			t := &v.record
 			out := kept{deps: names{s.stripeOfSubject(t.Subject)}}
-			a, size, ok := s.newAccount(&v.user, nil, nil, t.KeyID)
+			a, size, ok := s.newAccount(&v.user, nil, nil, nil, t.KeyID)
 			if ok && v.user.Active && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
 				out.item = &staticRecord{account: a, salt: own(t.Salt), since: micros(t.Created)}
 				out.size = size + len(t.Salt)
@@ -125,7 +126,7 @@ func (s *Store) loadCredential(ctx context.Context, k Key, purpose string, d sto
 		keep: func(v *with[storage.Credential]) kept {
 			c := &v.record
 			out := kept{deps: names{s.stripeOfSubject(c.Subject), s.stripeOfKey(&k)}}
-			a, size, ok := s.newAccount(&v.user, c.Scopes, nil, c.ID, c.Name, c.Purpose)
+			a, size, ok := s.newAccount(&v.user, c.Scopes, nil, nil, c.ID, c.Name, c.Purpose)
 			if ok && v.user.Active && c.Epoch == v.user.Epoch && c.Subject == v.user.ID && c.Purpose == purpose {
 				r := &credentialRecord{account: a, since: micros(c.Created), expires: micros(c.Expires), lastUsed: micros(c.LastUsed), max: micros(c.Max), ttl: c.TTL}
 				if c.Data != nil {
@@ -183,7 +184,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 			if t.Ends.Before(t.Expires) {
 				out.expires = t.Ends
 			}
-			a, size, ok := s.newAccount(&v.user, nil, nil, t.ID, t.Address)
+			a, size, ok := s.newAccount(&v.user, nil, nil, t.AMR, t.ID, t.Address, t.ACR)
 			live := t.Subject == "" || v.user.Active
 			if ok && live && t.Epoch == v.user.Epoch && t.Subject == v.user.ID {
 				r := &sessionRecord{
@@ -204,7 +205,7 @@ func (s *Store) loadSession(ctx context.Context, k Key) (storage.Session, storag
 			return with[storage.Session]{r.session(&k.Digest), r.user(&r.head)}
 		},
 		own: func(v with[storage.Session]) with[storage.Session] {
-			v.record.Data = own(v.record.Data)
+			v.record.Data, v.record.AMR = own(v.record.Data), own(v.record.AMR)
 			v.user = v.user.Clone()
 			return v
 		},
@@ -239,7 +240,7 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 			t := &st.Access
 			out := kept{expires: t.Expires}
 			out.deps = names{s.stripeOfSubject(t.Subject), s.stripeOfBlock(storage.BlockKeyOf(storage.BlockSID, "", t.Family)), s.stripeOfBlock(blockClient(t.Client))}
-			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, t.ID, t.Family, t.Client, t.Confirm)
+			a, size, ok := s.newAccount(&st.User, t.Scopes, t.Resource, t.AMR, t.ID, t.Family, t.Client, actors.Pack(t.Confirm, t.Actors), t.ACR)
 			live := !st.Ended && (t.Subject == "" || st.User.Active)
 			if ok && live && t.Epoch == st.User.Epoch && t.Subject == st.User.ID {
 				out.item = &accessRecord{account: a, authTime: micros(t.AuthTime), since: micros(t.Created), expires: micros(t.Expires)}
@@ -249,7 +250,7 @@ func (s *Store) loadAccess(ctx context.Context, k Key) (storage.AccessState, err
 		},
 		open: func(it item) storage.AccessState { return it.(*accessRecord).state(&k.Digest) },
 		own: func(st storage.AccessState) storage.AccessState {
-			st.Access.Scopes, st.Access.Resource = own(st.Access.Scopes), own(st.Access.Resource)
+			st.Access.Scopes, st.Access.Resource, st.Access.Actors, st.Access.AMR = own(st.Access.Scopes), own(st.Access.Resource), own(st.Access.Actors), own(st.Access.AMR)
 			st.User = st.User.Clone()
 			return st
 		},

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/internal/bounded"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -18,7 +19,7 @@ import (
 // words are the texts of a record, joined to one string.
 type words struct {
 	all  string
-	ends [7]uint16
+	ends [8]uint16
 	in   uint8 // length of the name space at the start of the first text
 }
 
@@ -77,9 +78,9 @@ func (a *account) user(lease storage.Lease) storage.User {
 
 // newAccount returns the cached form of u and of the texts and lists of its credential. ok is false
 // if they cannot be cached.
-func (s *Store) newAccount(u *storage.User, scopes, resource []string, own ...string) (a account, size int, ok bool) {
+func (s *Store) newAccount(u *storage.User, scopes, resource, amr []string, own ...string) (a account, size int, ok bool) {
 	a.words, ok = newWords(append([]string{u.ID, u.Name, u.Email}, own...)...)
-	a.lists, size = s.strings.lists(u.Roles, scopes, resource)
+	a.lists, size = s.strings.lists(u.Roles, scopes, resource, amr)
 	a.created, a.epoch, a.in = micros(u.Created), u.Epoch, uint8(len(u.Space()))
 	return a, size + recordSize + len(a.all)*9/8, ok
 }
@@ -106,7 +107,7 @@ func timeOf(micros int64) time.Time {
 }
 
 // lists are the lists of a record. Records share them; the Store returns only copies.
-type lists struct{ roles, scopes, resource []string }
+type lists struct{ roles, scopes, resource, amr []string }
 
 // interned stores lists that many records share.
 type interned struct {
@@ -122,15 +123,15 @@ const maxInterned = 1024
 // lists is limited only by maxInterned.
 const maxList = 1024
 
-// lists returns copies of the three lists and their estimated memory, in bytes, if no other record
+// lists returns copies of the four lists and their estimated memory, in bytes, if no other record
 // shares them.
-func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
-	if roles == nil && scopes == nil && resource == nil {
+func (t *interned) lists(roles, scopes, resource, amr []string) (*lists, int) {
+	if roles == nil && scopes == nil && resource == nil && amr == nil {
 		return nil, 0
 	}
 	var b strings.Builder
 	size := 0
-	for _, list := range [...][]string{roles, scopes, resource} {
+	for _, list := range [...][]string{roles, scopes, resource, amr} {
 		if list == nil {
 			b.WriteByte(1)
 		}
@@ -142,7 +143,7 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 		b.WriteByte(2)
 	}
 	if size > maxList {
-		return &lists{own(roles), own(scopes), own(resource)}, size + 96
+		return &lists{own(roles), own(scopes), own(resource), own(amr)}, size + 120
 	}
 	key := b.String()
 	t.mu.Lock()
@@ -152,10 +153,10 @@ func (t *interned) lists(roles, scopes, resource []string) (*lists, int) {
 	}
 	l, ok := t.seen.Get(key)
 	if !ok {
-		l = &lists{own(roles), own(scopes), own(resource)}
+		l = &lists{own(roles), own(scopes), own(resource), own(amr)}
 		t.seen.Put(key, l, 1)
 	}
-	return l, size + 96
+	return l, size + 120
 }
 
 // own returns a copy without spare capacity, so that append copies it.
@@ -213,7 +214,10 @@ func (r *sessionRecord) session(d *storage.Digest) storage.Session {
 	v := storage.Session{
 		Digest: *d, ID: r.at(wordOwn), Subject: r.at(wordID), Epoch: r.epoch, Version: r.version,
 		Created: timeOf(r.since), AuthTime: timeOf(r.authTime), LastSeen: timeOf(r.lastSeen),
-		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1),
+		Expires: timeOf(r.expires), Ends: timeOf(r.until), UserAgent: r.userAgent.Value(), Address: r.at(wordOwn + 1), ACR: r.at(wordOwn + 2),
+	}
+	if r.lists != nil {
+		v.AMR = own(r.lists.amr)
 	}
 	if r.data != nil {
 		v.Data = own(*r.data)
@@ -231,10 +235,12 @@ type accessRecord struct {
 func (r *accessRecord) state(d *storage.Digest) storage.AccessState {
 	a := storage.AccessToken{
 		Digest: *d, ID: r.at(wordOwn), Family: r.at(wordOwn + 1), Client: r.at(wordOwn + 2), Subject: r.at(wordID), Epoch: r.epoch,
-		Confirm: r.at(wordOwn + 3), AuthTime: timeOf(r.authTime), Created: timeOf(r.since), Expires: timeOf(r.expires),
+		AuthTime: timeOf(r.authTime), Created: timeOf(r.since), Expires: timeOf(r.expires),
+		ACR: r.at(wordOwn + 4),
 	}
+	a.Confirm, a.Actors, _ = actors.Unpack(r.at(wordOwn + 3)) // packed by this process
 	if r.lists != nil {
-		a.Scopes, a.Resource = own(r.lists.scopes), own(r.lists.resource)
+		a.Scopes, a.Resource, a.AMR = own(r.lists.scopes), own(r.lists.resource), own(r.lists.amr)
 	}
 	return storage.AccessState{Access: a, User: r.user(&r.head)}
 }

@@ -93,7 +93,7 @@ func (s *Store) loadUserStanding(ctx context.Context, k Key, subject string, key
 		},
 		keep: func(v *standingOf) kept {
 			out := kept{deps: s.standingDeps(subject, keys)}
-			a, size, ok := s.newAccount(&v.user, nil, nil)
+			a, size, ok := s.newAccount(&v.user, nil, nil, nil)
 			if ok && !v.record.Blocked && v.user.Active && v.user.ID == subject && v.user.Epoch == v.record.Epoch {
 				out.item = &userStandingRecord{account: a, sid: keys.SID, subKey: keys.Subject}
 				out.size = size

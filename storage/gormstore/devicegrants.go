@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	deviceGrantColumns = "digest, user_code, client, scopes, resource, interval_us, polled_us, slow, state, subject, epoch, auth_time_us, created_us, expires_us"
-	insertDeviceGrant  = "INSERT INTO vestibule_device_grants (" + deviceGrantColumns + ") VALUES (?, ?, ?, ?, ?, ?, 0, FALSE, 'pending', '', 0, 0, ?, ?) ON CONFLICT DO NOTHING"
+	deviceGrantColumns = "digest, user_code, client, scopes, resource, interval_us, polled_us, slow, state, subject, epoch, auth_time_us, created_us, expires_us, acr, amr"
+	insertDeviceGrant  = "INSERT INTO vestibule_device_grants (" + deviceGrantColumns + ") VALUES (?, ?, ?, ?, ?, ?, 0, FALSE, 'pending', '', 0, 0, ?, ?, '', NULL) ON CONFLICT DO NOTHING"
 	deviceGrantBy      = "SELECT " + deviceGrantColumns + " FROM vestibule_device_grants WHERE "
 	// The decision with all its conditions. {mayHold} is the condition on the subject.
-	decideDeviceGrant = "UPDATE vestibule_device_grants SET state = ?, subject = ?, epoch = ?, auth_time_us = ? WHERE digest = ? AND state = 'pending' AND expires_us > ? AND EXISTS ({mayHold})"
+	decideDeviceGrant = "UPDATE vestibule_device_grants SET state = ?, subject = ?, epoch = ?, auth_time_us = ?, acr = ?, amr = ? WHERE digest = ? AND state = 'pending' AND expires_us > ? AND EXISTS ({mayHold})"
 	// On the right of "=" are the old values.
 	pollDeviceGrant = "UPDATE vestibule_device_grants SET slow = polled_us <> 0 AND polled_us + interval_us > ?," +
 		" interval_us = interval_us + CASE WHEN polled_us <> 0 AND polled_us + interval_us > ? THEN ? ELSE 0 END, polled_us = ?" +
@@ -31,20 +31,20 @@ const (
 type deviceGrantRow struct {
 	g                                            storage.DeviceGrant
 	digest, code                                 []byte
-	scopes, resource                             *string
+	scopes, resource, amr                        *string
 	interval, polled, authTime, created, expires int64
 }
 
 func (r *deviceGrantRow) dest() []any {
 	g := &r.g
-	return []any{&r.digest, &r.code, &g.Client, &r.scopes, &r.resource, &r.interval, &r.polled, &g.Slow, &g.State, &g.Subject, &g.Epoch, &r.authTime, &r.created, &r.expires}
+	return []any{&r.digest, &r.code, &g.Client, &r.scopes, &r.resource, &r.interval, &r.polled, &g.Slow, &g.State, &g.Subject, &g.Epoch, &r.authTime, &r.created, &r.expires, &g.ACR, &r.amr}
 }
 
 func (r *deviceGrantRow) grant() storage.DeviceGrant {
 	g := r.g
 	copy(g.Digest[:], r.digest)
 	copy(g.UserCode[:], r.code)
-	g.Scopes, g.Resource, g.Interval = words(r.scopes), words(r.resource), time.Duration(r.interval)*time.Microsecond
+	g.Scopes, g.Resource, g.AMR, g.Interval = words(r.scopes), words(r.resource), words(r.amr), time.Duration(r.interval)*time.Microsecond
 	g.Polled, g.AuthTime, g.Created, g.Expires = timeOf(r.polled), timeOf(r.authTime), timeOf(r.created), timeOf(r.expires)
 	return g
 }
@@ -88,6 +88,9 @@ func (s *Store) deviceGrant(ctx context.Context, where string, key []byte) (stor
 // DecideDeviceGrant implements storage.DeviceGrants. It locks the account's row, so that deleting
 // the account comes before or after the decision.
 func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision) error {
+	if err := d.Check(); err != nil {
+		return err
+	}
 	state := storage.DeviceDenied
 	if d.Approve {
 		state = storage.DeviceApproved
@@ -96,7 +99,7 @@ func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision)
 		if err := s.lockHolder(ctx, d.Subject, d.Epoch); err != nil {
 			return err
 		}
-		n, err := s.exec(ctx, s.q.decideDevice, string(state), d.Subject, d.Epoch, micros(d.AuthTime), d.Digest[:], micros(d.Now), d.Subject, d.Epoch)
+		n, err := s.exec(ctx, s.q.decideDevice, string(state), d.Subject, d.Epoch, micros(d.AuthTime), d.ACR, text(d.AMR), d.Digest[:], micros(d.Now), d.Subject, d.Epoch)
 		if err != nil || n > 0 {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	familyColumns = "f.id, f.purpose, f.subject, f.client, f.scopes, f.resource, f.confirm, f.name, f.epoch, f.auth_time_us, f.created_us, f.expires_us, f.data, f.ended"
+	familyColumns = "f.id, f.purpose, f.subject, f.client, f.scopes, f.resource, f.confirm, f.name, f.epoch, f.auth_time_us, f.created_us, f.expires_us, f.data, f.ended, f.acr, f.amr"
 	// An index has the live families of a subject, purpose and client, in the order of lists.
 	liveFamilies   = " FROM vestibule_families f WHERE f.subject = ? AND f.purpose = ? AND NOT f.ended AND f.epoch = {epoch}"
 	listFamilies   = "SELECT " + familyColumns + liveFamilies + " AND f.created_us <= ? AND (f.created_us < ? OR f.id > ?) ORDER BY f.created_us DESC, f.id LIMIT ?"
@@ -20,8 +20,8 @@ const (
 	// Window functions see the groups before the limit.
 	countFamilies = "SELECT f.client, COUNT(*), CAST(SUM(COUNT(*)) OVER () AS {integer})" + liveFamilies +
 		" GROUP BY f.client ORDER BY COUNT(*) DESC, MIN(f.created_us), f.client LIMIT 1"
-	insertFamily = "INSERT INTO vestibule_families (id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE) ON CONFLICT DO NOTHING"
+	insertFamily = "INSERT INTO vestibule_families (id, purpose, subject, client, scopes, resource, confirm, name, epoch, auth_time_us, created_us, expires_us, data, ended, acr, amr)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?, ?) ON CONFLICT DO NOTHING"
 	insertRefresh = "INSERT INTO vestibule_refresh_tokens (digest, family, prev, nth, created_us, expires_us) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	familyOf      = "SELECT f.id, f.subject, f.epoch, f.ended, f.created_us FROM vestibule_families f WHERE f.id = (SELECT family FROM vestibule_refresh_tokens WHERE digest = ?)"
 	eraseBefore   = "UPDATE vestibule_refresh_tokens SET sealed = NULL, sealed_until_us = 0 WHERE digest = (SELECT prev FROM vestibule_refresh_tokens WHERE digest = ?) AND sealed_until_us <> 0"
@@ -32,17 +32,17 @@ const (
 // familyRow is a row of familyColumns.
 type familyRow struct {
 	f                           storage.Family
-	scopes, resource            *string
+	scopes, resource, amr       *string
 	authTime, created, notAfter int64
 }
 
 func (r *familyRow) dest() []any {
 	f := &r.f
-	return []any{&f.ID, &f.Purpose, &f.Subject, &f.Client, &r.scopes, &r.resource, &f.Confirm, &f.Name, &f.Epoch, &r.authTime, &r.created, &r.notAfter, &f.Data, &f.Ended}
+	return []any{&f.ID, &f.Purpose, &f.Subject, &f.Client, &r.scopes, &r.resource, &f.Confirm, &f.Name, &f.Epoch, &r.authTime, &r.created, &r.notAfter, &f.Data, &f.Ended, &f.ACR, &r.amr}
 }
 
 func (r *familyRow) family() storage.Family {
-	r.f.Scopes, r.f.Resource = words(r.scopes), words(r.resource)
+	r.f.Scopes, r.f.Resource, r.f.AMR = words(r.scopes), words(r.resource), words(r.amr)
 	r.f.AuthTime, r.f.Created, r.f.Expires = timeOf(r.authTime), timeOf(r.created), timeOf(r.notAfter)
 	return r.f
 }
@@ -65,7 +65,7 @@ func (s *Store) CreateFamily(ctx context.Context, f storage.Family, first storag
 			return err
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertFamily), f.ID, f.Purpose, f.Subject, f.Client, text(f.Scopes), text(f.Resource), f.Confirm, f.Name,
-			f.Epoch, micros(f.AuthTime), micros(f.Created), micros(f.Expires), f.Data)
+			f.Epoch, micros(f.AuthTime), micros(f.Created), micros(f.Expires), f.Data, f.ACR, text(f.AMR))
 		if err != nil || n > 0 {
 			return err
 		}

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
 const (
-	codeColumns = "t.client, t.subject, t.epoch, t.redirect_uri, t.scopes, t.resource, t.challenge, t.nonce, t.confirm, t.session, t.auth_time_us, t.created_us, t.expires_us, t.kept_us, t.used, t.family"
-	insertCode  = "INSERT INTO vestibule_codes (digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, session, auth_time_us, created_us, expires_us, kept_us, used, family)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, '') ON CONFLICT DO NOTHING"
+	codeColumns = "t.client, t.subject, t.epoch, t.redirect_uri, t.scopes, t.resource, t.challenge, t.nonce, t.confirm, t.session, t.auth_time_us, t.created_us, t.expires_us, t.kept_us, t.used, t.family, t.acr, t.amr"
+	insertCode  = "INSERT INTO vestibule_codes (digest, client, subject, epoch, redirect_uri, scopes, resource, challenge, nonce, confirm, session, auth_time_us, created_us, expires_us, kept_us, used, family, acr, amr)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, '', ?, ?) ON CONFLICT DO NOTHING"
 	useCode = "UPDATE vestibule_codes SET used = TRUE, family = ?, kept_us = CASE WHEN kept_us < ? THEN ? ELSE kept_us END WHERE digest = ? AND NOT used"
 
 	liveClient = "SELECT NOT disabled FROM vestibule_clients WHERE id = ?"
@@ -20,9 +21,9 @@ const (
 	// authenticated.
 	sameClient = "SELECT NOT disabled AND revoked_us = ? AS ok FROM vestibule_clients WHERE id = ?"
 
-	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us"
-	insertAccess  = "INSERT INTO vestibule_access_tokens (digest, id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	accessColumns = "t.id, COALESCE(t.family, ''), t.client, COALESCE(t.subject, ''), t.epoch, t.scopes, t.resource, t.confirm, t.auth_time_us, t.created_us, t.expires_us, t.acr, t.amr"
+	insertAccess  = "INSERT INTO vestibule_access_tokens (digest, id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us, acr, amr)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 // CreateCode implements storage.Codes.
@@ -38,7 +39,7 @@ func (s *Store) CreateCode(ctx context.Context, c storage.Code) error {
 			return err
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertCode), c.Digest[:], c.Client, c.Subject, c.Epoch, c.RedirectURI, text(c.Scopes), text(c.Resource),
-			c.Challenge, c.Nonce, c.Confirm, c.Session, micros(c.AuthTime), micros(c.Created), micros(c.Expires), micros(c.Kept))
+			c.Challenge, c.Nonce, c.Confirm, c.Session, micros(c.AuthTime), micros(c.Created), micros(c.Expires), micros(c.Kept), c.ACR, text(c.AMR))
 		if err == nil && n == 0 {
 			err = storage.ErrConflict
 		}
@@ -54,16 +55,16 @@ func (s *Store) CodeByDigest(ctx context.Context, d storage.Digest) (storage.Cod
 	}
 	c := storage.Code{Digest: d}
 	var u userRow
-	var scopes, resource *string
+	var scopes, resource, amr *string
 	var authTime, created, expires, kept int64
-	dest := []any{&c.Client, &c.Subject, &c.Epoch, &c.RedirectURI, &scopes, &resource, &c.Challenge, &c.Nonce, &c.Confirm, &c.Session, &authTime, &created, &expires, &kept, &c.Used, &c.Family}
+	dest := []any{&c.Client, &c.Subject, &c.Epoch, &c.RedirectURI, &scopes, &resource, &c.Challenge, &c.Nonce, &c.Confirm, &c.Session, &authTime, &created, &expires, &kept, &c.Used, &c.Family, &c.ACR, &amr}
 	if err := s.row(ctx, s.q.codeByDigest, []any{d[:]}, append(dest, u.dest()...)); err != nil {
 		return storage.Code{}, storage.User{}, notFound(err)
 	}
 	if u.u.ID != c.Subject { // see UserByID
 		return storage.Code{}, storage.User{}, storage.ErrNotFound
 	}
-	c.Scopes, c.Resource = words(scopes), words(resource)
+	c.Scopes, c.Resource, c.AMR = words(scopes), words(resource), words(amr)
 	c.AuthTime, c.Created, c.Expires, c.Kept = timeOf(authTime), timeOf(created), timeOf(expires), timeOf(kept)
 	return c, s.account(&u), nil
 }
@@ -99,21 +100,24 @@ func (s *Store) AccessByDigest(ctx context.Context, d storage.Digest) (storage.A
 	var r struct {
 		a                          storage.AccessToken
 		u                          userRow
-		scopes, resource           *string
+		scopes, resource, amr      *string
 		authTime, created, expires int64
 		ended                      bool
 	}
 	a, u := &r.a, &r.u
 	err := s.hotRow(ctx, &s.accessByDigest, []any{d[:]}, []any{
-		&a.ID, &a.Family, &a.Client, &a.Subject, &a.Epoch, &r.scopes, &r.resource, &a.Confirm, &r.authTime, &r.created, &r.expires, &r.ended,
+		&a.ID, &a.Family, &a.Client, &a.Subject, &a.Epoch, &r.scopes, &r.resource, &a.Confirm, &r.authTime, &r.created, &r.expires, &a.ACR, &r.amr, &r.ended,
 		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	if err != nil {
 		return storage.AccessState{}, notFound(err)
 	}
 	a.Digest = d
-	a.Scopes, a.Resource = words(r.scopes), words(r.resource)
+	a.Scopes, a.Resource, a.AMR = words(r.scopes), words(r.resource), words(r.amr)
 	a.AuthTime, a.Created, a.Expires = timeOf(r.authTime), timeOf(r.created), timeOf(r.expires)
+	if a.Confirm, a.Actors, err = actors.Unpack(a.Confirm); err != nil {
+		return storage.AccessState{}, err
+	}
 	if !s.users.held(&a.Subject) {
 		return storage.AccessState{}, storage.ErrNotFound
 	}
@@ -164,7 +168,7 @@ func (s *Store) CreateAccess(ctx context.Context, a storage.AccessToken) error {
 			}
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertAccess), a.Digest[:], a.ID, family, a.Client, s.users.holder(a.Subject), a.Epoch, text(a.Scopes), text(a.Resource),
-			a.Confirm, micros(a.AuthTime), micros(a.Created), micros(a.Expires))
+			actors.Pack(a.Confirm, a.Actors), micros(a.AuthTime), micros(a.Created), micros(a.Expires), a.ACR, text(a.AMR))
 		if err == nil && n == 0 {
 			err = storage.ErrConflict
 		}

@@ -17,7 +17,7 @@ type OutboxOptions struct {
 	// Poll is the time between two polls: 25 to 100 milliseconds; 0 means bus.Beat (75 ms). On
 	// average, a change reaches this process after half of this time.
 	Poll time.Duration
-	// Replica describes this process to the others.
+	// Replica describes this process to the other processes.
 	Replica ReplicaOptions
 }
 

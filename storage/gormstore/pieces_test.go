@@ -80,10 +80,10 @@ func (c *crowd) fill(subject string, expires time.Time) {
 		digest, numbers = "sha256(t.digest || CAST(CAST(x AS TEXT) AS BYTEA))", "WITH n AS (SELECT x FROM generate_series(1, ?) x)"
 	}
 	for i, columns := range []string{
-		"id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address",
+		"id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address, acr, amr",
 		"id, subject, purpose, name, scopes, epoch, created_us, expires_us, last_used_us, ttl_us, max_us",
 		"family, prev, next, created_us, expires_us, claimed_us",
-		"id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us",
+		"id, family, client, subject, epoch, scopes, resource, confirm, auth_time_us, created_us, expires_us, acr, amr",
 	} {
 		values := "t." + strings.ReplaceAll(columns, ", ", ", t.")
 		values = strings.Replace(values, "t.id,", "t.id || ' ' || x,", 1)

@@ -20,8 +20,8 @@ var nothingOf = func() string {
 
 // unusedClients selects clients that registered themselves and were never used, or not for a long
 // time. Clients that can get tokens for themselves stay, because these tokens leave no record. So
-// do clients to which an administrator gave more rights.
-var unusedClients = "SELECT c.id FROM vestibule_clients c WHERE c.registration IS NOT NULL AND NOT c.trusted AND COALESCE(c.serves, '') = ''" +
+// do clients that an administrator disabled or gave more rights.
+var unusedClients = "SELECT c.id FROM vestibule_clients c WHERE c.registration IS NOT NULL AND NOT c.trusted AND NOT c.disabled AND COALESCE(c.serves, '') = ''" +
 	` AND c.lists NOT LIKE '%"client_credentials"%' AND c.created_us <= ? AND ` + nothingOf + " ORDER BY c.created_us LIMIT ?"
 
 // pruneClients removes up to n unused clients that were created at until or earlier.
@@ -33,9 +33,8 @@ func (s *Store) pruneClients(ctx context.Context, until int64, n int) (removed i
 		ids = append(ids, id)
 		return err
 	})
-	// A record that was created while this query waited for the row is visible only to another
-	// statement.
-	remove := s.dialect.bind("DELETE FROM vestibule_clients AS c WHERE c.id = ? AND " + nothingOf)
+	// What changed while this query waited for the row is visible only to another statement.
+	remove := s.dialect.bind("DELETE FROM vestibule_clients AS c WHERE c.id = ? AND NOT c.disabled AND " + nothingOf)
 	for _, id := range ids {
 		if err != nil {
 			return removed, false, err

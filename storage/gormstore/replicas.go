@@ -17,8 +17,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage/bus"
 )
 
-// ReplicaOptions describe this process to the others. A process that follows a courier, or calls
-// [Store.AnnounceReplica], writes a row to the table vestibule_replicas every ten seconds.
+// ReplicaOptions describe this process to the other processes. A process that follows a courier, or
+// calls [Store.AnnounceReplica], writes a row to the table vestibule_replicas every ten seconds.
 type ReplicaOptions struct {
 	// Settings is a text with the settings that must be equal in all processes, such as the flags of
 	// the server. The database stores only a digest of this text. "" means that settings are not
@@ -46,7 +46,8 @@ const (
 	manyMessages = 300
 )
 
-// Presence announces a process to the others. Couriers embed it, and package cached calls Announce.
+// Presence announces a process to the other processes. Couriers embed it, and package cached calls
+// Announce.
 type Presence struct {
 	s        *Store
 	o        ReplicaOptions
@@ -79,11 +80,11 @@ func (p *Presence) Received(n int) {
 	p.count += n
 }
 
-// AnnounceReplica announces this process to the others every ten seconds until ctx ends, and returns
-// the error of ctx. It is for a process without a courier; couriers announce their process themselves.
-// Start it as a goroutine before the server serves requests. It logs a warning if another process has
-// other settings or master keys. With SQLite it returns an error immediately: only PostgreSQL has the
-// table.
+// AnnounceReplica announces this process to the other processes every ten seconds until ctx ends,
+// and returns the error of ctx. It is for a process without a courier; couriers announce their
+// process themselves. Start it as a goroutine before the server serves requests. It logs a warning
+// if another process has other settings or master keys. With SQLite it returns an error
+// immediately: only PostgreSQL has the table.
 func (s *Store) AnnounceReplica(ctx context.Context, o ReplicaOptions) error {
 	if s.dialect == sqlite {
 		return errors.New("gormstore: AnnounceReplica: requires PostgreSQL")
@@ -110,9 +111,9 @@ func (s *Store) AnnounceReplica(ctx context.Context, o ReplicaOptions) error {
 
 // LiveReplicas returns a function for throttle.NewShared. The function returns, without a query,
 // the number of processes at the last announcement of this process. Until this process has
-// announced itself with a courier or AnnounceReplica, the function returns the argument otherwise,
-// but at least 1. A process that is killed counts for 30 seconds more. If the database fails, the
-// last number stays.
+// announced itself with a courier or AnnounceReplica, the function returns the value of the
+// argument otherwise, or 1 if that value is smaller. A process that is killed counts for 30 seconds
+// more. If the database fails, the last number stays.
 func (s *Store) LiveReplicas(otherwise int) func() int {
 	return func() int {
 		if n := s.replicas.Load(); n > 0 {
@@ -146,8 +147,8 @@ func (s *Store) CheckConnections(ctx context.Context, replicas int) error {
 }
 
 // Replicas returns the number of processes that have announced themselves within 30 seconds, with a
-// courier or AnnounceReplica. The result is at least 1, for the caller. It queries the database;
-// for a limit that each process counts for itself use [Store.LiveReplicas].
+// courier or AnnounceReplica. The result is at least 1, because the calling process counts, too. It
+// queries the database; for a limit that each process counts for itself use [Store.LiveReplicas].
 func (s *Store) Replicas(ctx context.Context) (n int, err error) {
 	if s.dialect == sqlite {
 		return 1, nil

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	sessionColumns = "t.id, COALESCE(t.subject, ''), t.epoch, t.version, t.created_us, t.auth_time_us, t.last_seen_us, t.expires_us, t.ends_us, t.user_agent, t.address"
+	sessionColumns = "t.id, COALESCE(t.subject, ''), t.epoch, t.version, t.created_us, t.auth_time_us, t.last_seen_us, t.expires_us, t.ends_us, t.user_agent, t.address, t.acr, t.amr"
 	ofSubject      = " FROM vestibule_sessions t WHERE t.subject = ? AND t.epoch = {epoch}"
 	liveSessions   = "SELECT " + sessionColumns + ", t.digest" + ofSubject
 	countSessions  = "SELECT COUNT(*)" + ofSubject
@@ -19,8 +19,8 @@ const (
 	// The IDs of a series begin with the series and a dot. In byte order they come before the
 	// series and a slash, the character after the dot.
 	inSeries      = "subject = ? AND id >= ? AND id < ? AND id <> ?"
-	insertSession = "INSERT INTO vestibule_sessions (digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address)" +
-		" VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	insertSession = "INSERT INTO vestibule_sessions (digest, id, subject, epoch, data, version, created_us, auth_time_us, last_seen_us, expires_us, ends_us, user_agent, address, acr, amr)" +
+		" VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	saveSession = "UPDATE vestibule_sessions SET data = ?, version = version + 1 WHERE digest = ? AND version = ?"
 	// expires_us never moves back or beyond ends_us.
 	touchSession = "UPDATE vestibule_sessions SET last_seen_us = ?, expires_us = CASE WHEN expires_us >= ? THEN expires_us" +
@@ -36,15 +36,16 @@ const (
 type sessionRow struct {
 	v                                          storage.Session
 	created, authTime, lastSeen, expires, ends int64
+	amr                                        *string
 }
 
 func (r *sessionRow) dest() []any {
-	return []any{&r.v.ID, &r.v.Subject, &r.v.Epoch, &r.v.Version, &r.created, &r.authTime, &r.lastSeen, &r.expires, &r.ends, &r.v.UserAgent, &r.v.Address}
+	return []any{&r.v.ID, &r.v.Subject, &r.v.Epoch, &r.v.Version, &r.created, &r.authTime, &r.lastSeen, &r.expires, &r.ends, &r.v.UserAgent, &r.v.Address, &r.v.ACR, &r.amr}
 }
 
 func (r *sessionRow) session() storage.Session {
 	r.v.Created, r.v.AuthTime, r.v.LastSeen = timeOf(r.created), timeOf(r.authTime), timeOf(r.lastSeen)
-	r.v.Expires, r.v.Ends = timeOf(r.expires), timeOf(r.ends)
+	r.v.Expires, r.v.Ends, r.v.AMR = timeOf(r.expires), timeOf(r.ends), words(r.amr)
 	return r.v
 }
 
@@ -59,7 +60,7 @@ func (s *Store) SessionByDigest(ctx context.Context, d storage.Digest) (storage.
 	}
 	t, u := &r.t, &r.u
 	err := s.hotRow(ctx, &s.sessionByDigest, []any{d[:]}, []any{
-		&t.v.ID, &t.v.Subject, &t.v.Epoch, &t.v.Version, &t.created, &t.authTime, &t.lastSeen, &t.expires, &t.ends, &t.v.UserAgent, &t.v.Address, &t.v.Data,
+		&t.v.ID, &t.v.Subject, &t.v.Epoch, &t.v.Version, &t.created, &t.authTime, &t.lastSeen, &t.expires, &t.ends, &t.v.UserAgent, &t.v.Address, &t.v.ACR, &t.amr, &t.v.Data,
 		&u.u.ID, &u.u.Name, &u.u.Email, &u.hash, &u.u.Active, &u.roles, &u.created, u.epoch(),
 	})
 	if err != nil {
@@ -102,7 +103,7 @@ func (s *Store) CreateSession(ctx context.Context, v storage.Session, replaces s
 			}
 		}
 		n, err := s.exec(ctx, s.dialect.bind(insertSession), v.Digest[:], v.ID, s.users.holder(v.Subject), v.Epoch, v.Data,
-			micros(v.Created), micros(v.AuthTime), micros(v.LastSeen), micros(v.Expires), micros(v.Ends), v.UserAgent, v.Address)
+			micros(v.Created), micros(v.AuthTime), micros(v.LastSeen), micros(v.Expires), micros(v.Ends), v.UserAgent, v.Address, v.ACR, text(v.AMR))
 		if err == nil && n == 0 {
 			err = storage.ErrConflict
 		}

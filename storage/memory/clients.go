@@ -142,7 +142,7 @@ func (s *Store) pruneClients(t *tx, now time.Time, limit int) (n int) {
 	}
 	var old []string
 	for id, c := range s.clients {
-		if !c.Registration.IsZero() && !c.Trusted && len(c.Serves) == 0 && !slices.Contains(c.Grants, "client_credentials") && !c.Created.After(now.Add(-age)) {
+		if !c.Registration.IsZero() && !c.Trusted && !c.Disabled && len(c.Serves) == 0 && !slices.Contains(c.Grants, "client_credentials") && !c.Created.After(now.Add(-age)) {
 			old = append(old, id)
 		}
 	}

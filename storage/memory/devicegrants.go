@@ -9,7 +9,7 @@ import (
 )
 
 func copyDeviceGrant(g storage.DeviceGrant) storage.DeviceGrant {
-	g.Scopes, g.Resource = slices.Clone(g.Scopes), slices.Clone(g.Resource)
+	g.Scopes, g.Resource, g.AMR = slices.Clone(g.Scopes), slices.Clone(g.Resource), slices.Clone(g.AMR)
 	g.Polled, g.AuthTime, g.Created, g.Expires = g.Polled.UTC(), g.AuthTime.UTC(), g.Created.UTC(), g.Expires.UTC()
 	return g
 }
@@ -30,6 +30,7 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, g storage.DeviceGrant) er
 		}
 		g = copyDeviceGrant(g)
 		g.State, g.Polled, g.Slow, g.Subject, g.Epoch, g.AuthTime = storage.DevicePending, time.Time{}, false, "", 0, time.Time{}
+		g.ACR, g.AMR = "", nil
 		put(t, s.polled, g.Digest, g)
 		put(t, s.userCodes, g.UserCode, g.Digest)
 		sweep(&s.sweeps.devices, s.polled, s.notAhead(g.Created), func(g storage.DeviceGrant) time.Time { return g.Expires }, func(d storage.Digest) {
@@ -55,6 +56,9 @@ func (s *Store) DeviceGrantByUserCode(ctx context.Context, code storage.MAC) (g 
 
 // DecideDeviceGrant implements storage.DeviceGrants.
 func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision) error {
+	if err := d.Check(); err != nil {
+		return err
+	}
 	return s.write(ctx, func(t *tx) error {
 		g, ok := s.polled[d.Digest]
 		switch {
@@ -66,6 +70,7 @@ func (s *Store) DecideDeviceGrant(ctx context.Context, d storage.DeviceDecision)
 			return storage.ErrConflict
 		}
 		g.State, g.Subject, g.Epoch, g.AuthTime = storage.DeviceDenied, d.Subject, d.Epoch, d.AuthTime.UTC()
+		g.ACR, g.AMR = d.ACR, slices.Clone(d.AMR)
 		if d.Approve {
 			g.State = storage.DeviceApproved
 		}

@@ -17,7 +17,7 @@ type refresh struct {
 }
 
 func copyFamily(f storage.Family) storage.Family {
-	f.Scopes, f.Resource, f.Data = slices.Clone(f.Scopes), slices.Clone(f.Resource), slices.Clone(f.Data)
+	f.Scopes, f.Resource, f.AMR, f.Data = slices.Clone(f.Scopes), slices.Clone(f.Resource), slices.Clone(f.AMR), slices.Clone(f.Data)
 	f.AuthTime, f.Created, f.Expires = f.AuthTime.UTC(), f.Created.UTC(), f.Expires.UTC()
 	return f
 }

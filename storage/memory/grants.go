@@ -9,13 +9,13 @@ import (
 )
 
 func copyCode(c storage.Code) storage.Code {
-	c.Scopes, c.Resource = slices.Clone(c.Scopes), slices.Clone(c.Resource)
+	c.Scopes, c.Resource, c.AMR = slices.Clone(c.Scopes), slices.Clone(c.Resource), slices.Clone(c.AMR)
 	c.AuthTime, c.Created, c.Expires, c.Kept = c.AuthTime.UTC(), c.Created.UTC(), c.Expires.UTC(), c.Kept.UTC()
 	return c
 }
 
 func copyAccess(a storage.AccessToken) storage.AccessToken {
-	a.Scopes, a.Resource = slices.Clone(a.Scopes), slices.Clone(a.Resource)
+	a.Scopes, a.Resource, a.Actors, a.AMR = slices.Clone(a.Scopes), slices.Clone(a.Resource), slices.Clone(a.Actors), slices.Clone(a.AMR)
 	a.AuthTime, a.Created, a.Expires = a.AuthTime.UTC(), a.Created.UTC(), a.Expires.UTC()
 	return a
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func copySession(v storage.Session) storage.Session {
-	v.Data = bytes.Clone(v.Data)
+	v.Data, v.AMR = bytes.Clone(v.Data), slices.Clone(v.AMR)
 	v.Created, v.AuthTime, v.LastSeen = v.Created.UTC(), v.AuthTime.UTC(), v.LastSeen.UTC()
 	v.Expires, v.Ends = v.Expires.UTC(), v.Ends.UTC()
 	return v

@@ -44,6 +44,8 @@ func accessTokens(t *testing.T, s *suite) {
 			u, f, _, own := of(k)
 			want := access("c", u.ID, f.ID, 3)
 			want.Scopes, want.Resource, want.Confirm, want.AuthTime = []string{"b", "a"}, []string{"https://api.example"}, "k", born.Add(-time.Hour)
+			want.Actors = []string{"c", "https://earlier.example/a b"}
+			want.ACR, want.AMR = "2", []string{"pwd", "otp"}
 			given := want
 			given.Created, given.Expires = born.In(time.FixedZone("", 60)), want.Expires.In(time.FixedZone("", 60))
 			k.must(k.s.CreateAccess(k.ctx, given))
@@ -123,6 +125,8 @@ func accessTokens(t *testing.T, s *suite) {
 				"no digest": func(t *storage.AccessToken) { t.Digest = storage.Digest{} }, "no end": func(t *storage.AccessToken) { t.Expires = time.Time{} },
 				"id": func(t *storage.AccessToken) { t.ID = "" }, "client": func(t *storage.AccessToken) { t.Client = "a\x00" }, "no family": func(t *storage.AccessToken) { t.Family = "" },
 				"no subject": func(t *storage.AccessToken) { t.Subject = "" }, "scope": func(t *storage.AccessToken) { t.Scopes = []string{""} },
+				"four actors": func(t *storage.AccessToken) { t.Actors = []string{"c", "d", "e", "f"} }, "actor without a name": func(t *storage.AccessToken) { t.Actors = []string{"c", ""} },
+				"first actor is not the client": func(t *storage.AccessToken) { t.Actors = []string{"d"} }, "space in the thumbprint": func(t *storage.AccessToken) { t.Confirm = "k c" },
 			} {
 				t := access("c", u.ID, f.ID, 9)
 				change(&t)

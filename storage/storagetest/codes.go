@@ -3,6 +3,7 @@ package storagetest
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func codes(t *testing.T, s *suite) {
 			u := k.add("alice")
 			want := storage.Code{
 				Digest: storage.DigestOf("c"), Client: "c", Subject: u.ID, RedirectURI: "https://a.example/cb?x=%20", Scopes: []string{"b", "a"}, Resource: []string{"https://api.example"},
-				Challenge: "challenge", Nonce: "n", Confirm: "k", Session: "s", AuthTime: born.Add(-time.Hour), Created: born, Expires: born.Add(time.Minute), Kept: born.Add(time.Hour),
+				Challenge: "challenge", Nonce: "n", Confirm: "k", Session: "s", AuthTime: born.Add(-time.Hour), ACR: "2", AMR: []string{"pwd"}, Created: born, Expires: born.Add(time.Minute), Kept: born.Add(time.Hour),
 			}
 			given := want
 			given.Created, given.Kept, given.Used, given.Family = born.In(time.FixedZone("", 60)), want.Kept.In(time.FixedZone("", 60)), true, "x"
@@ -28,7 +29,7 @@ func codes(t *testing.T, s *suite) {
 			k.is(k.s.CreateCode(k.ctx, want), storage.ErrConflict, "the digest is taken")
 			plain := code("c", u.ID, 1)
 			k.must(k.s.CreateCode(k.ctx, plain))
-			if got, _, err := k.s.CodeByDigest(k.ctx, plain.Digest); err != nil || got.Scopes != nil || got.Resource != nil || !got.AuthTime.IsZero() {
+			if got, _, err := k.s.CodeByDigest(k.ctx, plain.Digest); err != nil || got.Scopes != nil || got.Resource != nil || got.ACR != "" || got.AMR != nil || !got.AuthTime.IsZero() {
 				k.Errorf("got %+v, %v", got, err)
 			}
 			_, _, err = k.s.CodeByDigest(k.ctx, storage.DigestOf("x"))
@@ -59,6 +60,8 @@ func codes(t *testing.T, s *suite) {
 				"no digest": func(c *storage.Code) { c.Digest = storage.Digest{} }, "no end": func(c *storage.Code) { c.Expires = time.Time{} },
 				"not kept": func(c *storage.Code) { c.Kept = c.Expires.Add(-1) }, "client": func(c *storage.Code) { c.Client = "" }, "subject": func(c *storage.Code) { c.Subject = "" },
 				"redirect": func(c *storage.Code) { c.RedirectURI = "a b" }, "scope": func(c *storage.Code) { c.Scopes = []string{"a b"} }, "nonce": func(c *storage.Code) { c.Nonce = "a\x00" }, "session": func(c *storage.Code) { c.Session = "a\x00" },
+				"acr": func(c *storage.Code) { c.ACR = "a b" }, "amr": func(c *storage.Code) { c.AMR = []string{"pwd otp"} }, "empty amr": func(c *storage.Code) { c.AMR = []string{""} },
+				"many amr":      func(c *storage.Code) { c.AMR = slices.Repeat([]string{"a"}, storage.MaxMethods+1) },
 				"long redirect": func(c *storage.Code) { c.RedirectURI = strings.Repeat("a", storage.MaxScopesBytes+1) },
 			} {
 				c := code("c", u.ID, 1)

@@ -29,7 +29,7 @@ func deviceGrants(t *testing.T, s *suite) {
 	decide := func(k *kit, u storage.User, g storage.DeviceGrant, approve bool, at time.Time) error {
 		k.Helper()
 		return k.s.DecideDeviceGrant(k.ctx, storage.DeviceDecision{
-			Digest: g.Digest, Approve: approve, Subject: u.ID, Epoch: k.epoch(u.ID), AuthTime: born.Add(-time.Minute), Now: at,
+			Digest: g.Digest, Approve: approve, Subject: u.ID, Epoch: k.epoch(u.ID), AuthTime: born.Add(-time.Minute), ACR: "2", AMR: []string{"pwd"}, Now: at,
 		})
 	}
 	state := func(k *kit, g storage.DeviceGrant) storage.DeviceState {
@@ -51,6 +51,7 @@ func deviceGrants(t *testing.T, s *suite) {
 			given := want
 			given.Created, given.Expires = born.In(time.FixedZone("", 60)), want.Expires.In(time.FixedZone("", 60))
 			given.State, given.Subject, given.Epoch, given.Polled, given.Slow, given.AuthTime = storage.DeviceApproved, u.ID, 7, born, true, born
+			given.ACR, given.AMR = "2", []string{"pwd"}
 			k.must(k.s.CreateDeviceGrant(k.ctx, given))
 			if got, err := k.s.DeviceGrantByUserCode(k.ctx, want.UserCode); err != nil || !reflect.DeepEqual(got, want) {
 				k.Errorf("got %+v, %v: a new grant is pending", got, err)
@@ -91,6 +92,7 @@ func deviceGrants(t *testing.T, s *suite) {
 			k.is(decide(k, u, deviceGrant("c", 3), true, born), storage.ErrNotFound, "there is none")
 			k.is(decide(k, u, g, true, g.Expires), storage.ErrConflict, "it has expired")
 			k.is(k.s.ConsumeDeviceGrant(k.ctx, g.Digest, born), storage.ErrConflict, "nobody approved it")
+			k.is(k.s.DecideDeviceGrant(k.ctx, storage.DeviceDecision{Digest: g.Digest, Approve: true, Subject: u.ID, Epoch: k.epoch(u.ID), ACR: "a b", Now: born}), storage.ErrInvalid, "an acr with a space")
 			k.must(decide(k, u, g, true, last))
 			k.must(decide(k, u, denied, false, born))
 			for _, approve := range []bool{true, false} {
@@ -101,6 +103,7 @@ func deviceGrants(t *testing.T, s *suite) {
 			got, err := k.s.PollDeviceGrant(k.ctx, g.Digest, "c", born)
 			want := g
 			want.State, want.Subject, want.Epoch, want.AuthTime = storage.DeviceApproved, u.ID, k.epoch(u.ID), born.Add(-time.Minute)
+			want.ACR, want.AMR = "2", []string{"pwd"}
 			if err != nil || !reflect.DeepEqual(got, want) {
 				k.Errorf("got %+v, %v: a poll of what was decided notes nothing", got, err)
 			}

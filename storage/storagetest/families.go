@@ -16,7 +16,7 @@ func family(subject string, epoch int64, n int) storage.Family {
 	return storage.Family{
 		ID: fmt.Sprintf("family-%s-%04d", subject, n), Purpose: "jwt", Subject: subject, Client: "client 1", Scopes: []string{"read", "write"},
 		Resource: []string{"https://api.example.com/?a=b"}, Confirm: "thumbprint", Name: "phone", Epoch: epoch,
-		AuthTime: born.Add(-time.Hour), Created: born.Add(time.Duration(n) * time.Second), Expires: born.Add(30 * 24 * time.Hour), Data: []byte{0, 1, 0xff},
+		AuthTime: born.Add(-time.Hour), ACR: "2", AMR: []string{"pwd", "hwk"}, Created: born.Add(time.Duration(n) * time.Second), Expires: born.Add(30 * 24 * time.Hour), Data: []byte{0, 1, 0xff},
 	}
 }
 

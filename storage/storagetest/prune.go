@@ -198,7 +198,7 @@ func prune(t *testing.T, s *suite) {
 				}
 			}
 		},
-		"attack_313/unused_clients: clients that registered themselves 30 days ago are deleted, the oldest first; those that have anything, or that an administrator knows, stay": func(k *kit) {
+		"attack_313/attack_492/unused_clients: clients that registered themselves 30 days ago are deleted, the oldest first; those that have anything, or that an administrator knows, stay": func(k *kit) {
 			k.owns(Clients)
 			k.needs(Codes, Families, Consents, AccessTokens, DeviceGrants, AuthRequests)
 			u, at := k.add("alice"), born.Add(-time.Second) // before all records below expire
@@ -217,6 +217,7 @@ func prune(t *testing.T, s *suite) {
 			add("new", old-time.Second, nil)
 			add("administrator's", 2*old, func(c *storage.Client) { c.Registration = storage.Digest{} })
 			add("trusted", 2*old, func(c *storage.Client) { c.Trusted = true })
+			add("barred", 2*old, func(c *storage.Client) { c.Disabled = true }) // attack 492: its ID must not come back
 			add("serves", 2*old, func(c *storage.Client) { c.Serves = []string{"https://api.example"} })
 			add("for itself", 2*old, func(c *storage.Client) { c.Grants = []string{"authorization_code", "client_credentials"} })
 			n := 0
@@ -250,7 +251,7 @@ func prune(t *testing.T, s *suite) {
 			for _, c := range list {
 				left = append(left, c.ID)
 			}
-			if want := []string{"administrator's", "client 1", "for itself", "new", "serves", "trusted", "with a code", "with a consent", "with a device", "with a family", "with a request", "with a token"}; !slices.Equal(left, want) {
+			if want := []string{"administrator's", "barred", "client 1", "for itself", "new", "serves", "trusted", "with a code", "with a consent", "with a device", "with a family", "with a request", "with a token"}; !slices.Equal(left, want) {
 				k.Errorf("left %q, want %q", left, want)
 			}
 		},

@@ -20,7 +20,7 @@ func session(subject string, epoch int64, n int) storage.Session {
 		Expires: born.Add(24 * time.Hour), Ends: born.Add(30 * 24 * time.Hour), UserAgent: "Mozilla/5.0 (näh)", Address: "2001:db8::1",
 	}
 	if subject != "" {
-		v.AuthTime = born.Add(time.Second)
+		v.AuthTime, v.ACR, v.AMR = born.Add(time.Second), "urn:example:mfa", []string{"pwd", "otp"}
 	}
 	return v
 }

@@ -93,7 +93,7 @@ func TestReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| introspection | 5,000<br>8.0 × (5.0–10.4) | 500 |", "| vestibule | 20 |", "| introspection | – | running 60 %, IO WALSync 35 % |",
-		"| introspection: at least 8 × Hydra | 8.0 (5.0–10.4) | met |", "| client credentials: at least 8 × Hydra | 3.0 (3.0–3.0) | missed |",
+		"| introspection, vestibule: at least 8 × Hydra | 8.0 (5.0–10.4) | met |", "| client credentials, vestibule: at least 8 × Hydra | 3.0 (3.0–3.0) | missed |",
 		"| introspection, vestibule: 5000 per second | 5000 | met |",
 	} {
 		if !strings.Contains(string(text), want) {

@@ -53,7 +53,7 @@ func (r *Results) markdown() string {
 			s.Statements, s.median(func(s Slot) float64 { return s.WAL }))
 	})
 	p("What PostgreSQL's sessions did, by samples of `pg_stat_activity` in each turn. \"%s\" means that a statement used", running)
-	p("a processor or waited for one, and \"%s\" that the next statement of a transaction had not arrived.\n", between)
+	p("a processor or waited for one, and \"%s\" means that the next statement of a transaction had not arrived yet.\n", between)
 	r.table(p, (*Sample).mostly)
 	p("## Memory\n\nResident memory of each server after the run. Both clients of Hydra use one process.\n")
 	p("| Server | MiB |\n|---|---|")

@@ -11,7 +11,7 @@ import (
 func entra() jwt.VerifierOptions {
 	return jwt.VerifierOptions{
 		Name: "entra", Algorithms: rs256, Types: typeJWT, NoID: true, IDClaim: "uti", ClientClaims: []string{"azp", "appid"}, SubjectClaim: "oid",
-		ScopeClaims: []string{"scp"}, MachineScopeClaims: []string{"roles"}, Machine: []jwt.Rule{jwt.Is("idtyp", "app")}, MaxLifetime: 29 * time.Hour,
+		ScopeClaims: []string{"scp"}, MachineScopeClaims: []string{"roles"}, Machine: []jwt.Rule{jwt.Is("idtyp", "app")}, FirstPartyRequire: []jwt.Rule{jwt.Has("scp")}, MaxLifetime: 29 * time.Hour,
 	}
 }
 
@@ -23,7 +23,8 @@ func entra() jwt.VerifierOptions {
 // both versions. Application roles of users are in "roles" (Options.Roles).
 //
 // Add the optional claim "idtyp" to the registration. Without it, a token that an application
-// obtained for itself cannot be recognized and gets no scopes. Do not share a registration between
+// obtained for itself cannot be recognized and gets no scopes, also if FirstPartyClients contains the
+// application: only users' tokens have "scp". Do not share a registration between
 // a page and the API, because ID tokens then have the audience of the API.
 //
 // Tokens for Microsoft Graph cannot be verified. National clouds have other hosts and need a

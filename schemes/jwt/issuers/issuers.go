@@ -7,10 +7,10 @@
 //
 // A preset is strict: it accepts only what the issuer documents, limits the lifetime, and gives no
 // roles. You decide which clients are your own (FirstPartyClients), and which roles of the issuer
-// count (Roles with RoleMap). All fields of a [Preset] can be changed before Verifier.
+// count (Roles with RoleMap). You can change all fields of a [Preset] before you call Verifier.
 //
-// The preset of an issuer is as it was documented when this version was made. If an issuer changes
-// its tokens, they are rejected and the log names the claim.
+// A preset follows the issuer's documentation at the time of this release. If an issuer changes its
+// tokens, they are rejected and the log names the claim.
 package issuers
 
 import (
@@ -40,7 +40,7 @@ type Preset struct {
 // defaults of [jose.RemoteOptions] and the algorithms of Options.
 //
 // It returns an error if an argument of the preset's constructor was invalid, if there are neither
-// keys nor a KeysURL, or if jwt.NewVerifier does.
+// keys nor a KeysURL, or if jwt.NewVerifier returns an error.
 func (p Preset) Verifier(keys jose.KeySource) (*jwt.Verifier, error) {
 	switch {
 	case p.err != nil:

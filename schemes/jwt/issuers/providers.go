@@ -23,7 +23,7 @@ func Auth0(domain, audience string) Preset {
 		Issuer: "https://" + domain + "/", Audience: audience, KeysURL: "https://" + domain + "/.well-known/jwks.json",
 		Options: jwt.VerifierOptions{
 			Name: "auth0", Algorithms: rs256, Types: []string{jwt.TypeAccess, "JWT"}, NoID: true, ClientClaims: []string{"client_id", "azp"},
-			Machine: []jwt.Rule{jwt.Is("gty", "client-credentials")}, MaxLifetime: day,
+			Machine: []jwt.Rule{jwt.Is("gty", "client-credentials"), jwt.Ends("sub", "@clients")}, MaxLifetime: day,
 		},
 	}
 }
@@ -32,7 +32,7 @@ func Auth0(domain, audience string) Preset {
 // domain, such as "acme.okta.com". server is the server's ID, such as "default". Tokens of the
 // organization's own server are only for Okta.
 //
-// The subject is the claim "uid", because "sub" is the login name, which changes.
+// The subject is the claim "uid", because "sub" is the login name, which can change.
 func Okta(domain, server, audience string) Preset {
 	switch {
 	case !hostName.MatchString(domain):
@@ -92,7 +92,8 @@ func Keycloak(url, realm, audience string) Preset {
 		Issuer: issuer, Audience: audience, KeysURL: issuer + "/protocol/openid-connect/certs",
 		Options: jwt.VerifierOptions{
 			Name: "keycloak", Algorithms: rs256, Types: []string{"JWT", jwt.TypeAccess}, Require: []jwt.Rule{jwt.Is("typ", "Bearer")},
-			ClientClaims: []string{"azp", "client_id"}, Machine: []jwt.Rule{jwt.Has("client_id"), jwt.Has("clientId")}, MaxLifetime: time.Hour,
+			ClientClaims: []string{"azp", "client_id"}, Machine: []jwt.Rule{jwt.Has("client_id"), jwt.Has("clientId")}, FirstPartyRequire: []jwt.Rule{jwt.Has("sid")},
+			MaxLifetime: time.Hour,
 		},
 	}
 }
@@ -205,8 +206,8 @@ func Duende(issuer, audience string) Preset {
 }
 
 // Vestibule accepts access tokens that another service of yours issues with this library. Its
-// subjects are this application's accounts. issuer and audience are those of the issuing scheme.
-// keysURL is where it publishes its keys.
+// subjects are this application's accounts. issuer and audience are the issuer and the audience of
+// the scheme that issues the tokens. keysURL is where it publishes its keys.
 func Vestibule(issuer, audience, keysURL string) Preset {
 	return Preset{
 		Issuer: issuer, Audience: audience, KeysURL: keysURL,

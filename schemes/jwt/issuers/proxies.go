@@ -26,12 +26,12 @@ func CloudflareAccess(team, audience string) Preset {
 	}
 }
 
-// AWSALB accepts the token in which an Application Load Balancer of AWS sends the claims of its OpenID
-// Connect login. issuer and client are the provider's issuer and the client ID of the listener rule.
-// balancers are the ARNs of your load balancers. At least one is required: all load balancers of a
-// region share their keys, so a stranger's could sign tokens for you.
+// AWSALB accepts the token in which an Application Load Balancer of AWS sends the claims of its
+// OpenID Connect login. issuer and client are the provider's issuer and the client ID of the
+// listener rule. balancers are the ARNs of your load balancers. At least one is required: all load
+// balancers of a region share their keys, so a stranger's load balancer could sign tokens for you.
 //
-// Pass the keys to Verifier. AWS serves each as PEM at
+// Pass the keys to Verifier. AWS serves each key as PEM at
 // https://public-keys.auth.elb.REGION.amazonaws.com/KID. A source that fetches them must check that
 // the key ID is a UUID, and must limit the number of fetches.
 func AWSALB(issuer, client string, balancers ...string) Preset {

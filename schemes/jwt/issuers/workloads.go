@@ -9,9 +9,9 @@ import (
 )
 
 // Kubernetes accepts projected service account tokens of a cluster. issuer is the cluster's issuer.
-// audience is that of the projected volume; never use the API server's. accounts are the names of
-// the accepted service accounts of namespace. At least one is required. An identity is a client
-// "system:serviceaccount:NAMESPACE:NAME" without scopes.
+// audience is the audience of the projected volume; never use the API server's audience. accounts
+// are the names of the accepted service accounts of namespace. At least one is required. An
+// identity is a client "system:serviceaccount:NAMESPACE:NAME" without scopes.
 //
 // Many clusters serve their keys only to authenticated callers: pass a key source with a suitable
 // client to Verifier. The token of a deleted pod stays valid until it expires.
@@ -88,9 +88,9 @@ func GitLabCI(url, audience, project string) Preset {
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// SPIFFE accepts JWT-SVIDs of a trust domain, such as "prod.acme.example". audience is that of this
-// service. The keys come from the trust bundle: pass them to Verifier. An identity is a client, the
-// SPIFFE ID, without scopes. Set Options.Clients to accept only some workloads.
+// SPIFFE accepts JWT-SVIDs of a trust domain, such as "prod.acme.example". audience is the audience
+// of this service. The keys come from the trust bundle: pass them to Verifier. An identity is a
+// client, the SPIFFE ID, without scopes. Set Options.Clients to accept only some workloads.
 func SPIFFE(trustDomain, audience string) Preset {
 	if !hostName.MatchString(trustDomain) {
 		return invalid("SPIFFE", "trust domain %q is malformed", trustDomain)

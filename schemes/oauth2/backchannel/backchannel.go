@@ -58,11 +58,11 @@ const (
 // Receiver is the endpoint that the provider calls. It accepts a POST of a form with
 // "logout_token". It is safe for concurrent use. Mount it outside the chain.
 //
-// It responds with 200 if end returned nil. It accepts a token once. The response is 400 for a
-// token of another type, without the event, with a nonce (such as an ID token), without "sub" and
-// "sid", too old, or used before. If a store or the key source fails, or end returns an error, the
-// response is 503. The provider can then send the same token again, because a token is consumed
-// only after its sessions ended.
+// It responds with 200 if end returned nil. It accepts a token once. The response is 400 if the
+// token has another type, has no logout event, has a nonce (as ID tokens have), has neither "sub"
+// nor "sid", is too old, or was used before. If a store or the key source fails, or end returns an
+// error, the response is 503. The provider can then send the same token again, because a token is
+// consumed only after its sessions ended.
 type Receiver struct {
 	keys   jose.KeySource
 	uses   storage.Replays

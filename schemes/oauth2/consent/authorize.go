@@ -65,14 +65,18 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !ok || p.tooOld(q, u) || q.SelectsAccount && !v.Has(selectedParameter) {
+	weak := ok && !p.server.MeetsACR(q, u)
+	if !ok || p.tooOld(q, u) || q.SelectsAccount && !v.Has(selectedParameter) || weak && !v.Has(strongerParameter) {
 		if q.Prompt == "none" {
-			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, or logged in too long ago."))
+			return p.send(w, r, q, nil, oauth2.NewError("login_required", "The user is not logged in, logged in too long ago, or logged in at a lower level."))
 		}
 		return p.toLogin(w, r, q)
 	}
 	if q.Hint != "" && q.Hint != u.Subject {
 		return p.send(w, r, q, nil, oauth2.NewError("login_required", "The logged-in user is not the one that the client expects."))
+	}
+	if weak && p.server.Options().StrictACR {
+		return p.send(w, r, q, nil, oauth2.NewError("unmet_authentication_requirements", "The user did not log in at a requested level."))
 	}
 	if q.Consents {
 		q.Prompt = "consent" // the required login is done
@@ -175,6 +179,10 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.Authori
 		v.Set(selectedParameter, "1")
 		more.Set("prompt", "select_account")
 	}
+	if len(q.ACR) > 0 {
+		v.Set(strongerParameter, "1")
+		more.Set("acr_values", strings.Join(q.ACR, " "))
+	}
 	if q.LoginHint != "" {
 		more.Set("login_hint", q.LoginHint)
 	}
@@ -193,6 +201,11 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request, q server.Authori
 // account. A pushed request keeps its prompt, so the address must tell that it was followed. Another
 // site that adds the parameter only skips the selection.
 const selectedParameter = "account_selected"
+
+// strongerParameter is in the address to which the login page returns after it was asked for a
+// stronger login, so that a user who has no stronger one is asked once. Another site that adds the
+// parameter only skips the login page; the tokens still say which class the login reached.
+const strongerParameter = "acr_requested"
 
 func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	f, u, err := p.form(w, r)

@@ -107,7 +107,7 @@ func (p *Pages) decideDevice(w http.ResponseWriter, r *http.Request, u server.Se
 		var d storage.Digest
 		copy(d[:], a.Data)
 		err := p.store.DecideDeviceGrant(ctx, storage.DeviceDecision{
-			Digest: d, Approve: decision == "allow", Subject: u.Subject, Epoch: u.Epoch, AuthTime: u.AuthTime, Now: p.server.Now(),
+			Digest: d, Approve: decision == "allow", Subject: u.Subject, Epoch: u.Epoch, AuthTime: u.AuthTime, ACR: u.ACR, AMR: u.AMR, Now: p.server.Now(),
 		})
 		switch {
 		case errors.Is(err, storage.ErrStale): // concurrently logged out everywhere or disabled

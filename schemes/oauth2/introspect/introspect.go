@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -110,9 +111,10 @@ type Options struct {
 	// InsecureHTTP accepts an http introspection endpoint on any host. Set it only in development:
 	// the client's secret and the tokens are sent unencrypted.
 	InsecureHTTP bool
-	// LoginClaims uses auth_time of the response for Identity.AuthTime. Without it, authz.Fresh rejects
-	// all users of the issuer.
+	// LoginClaims uses auth_time, amr, and the acr that ACR translates, for authz.Fresh, Factors and ACR.
 	LoginClaims bool
+	// ACR maps the issuer's authentication context classes to yours; others count as none.
+	ACR map[string]string
 	// User returns the application's account for a token. It is called at each request. Nil means
 	// that Identity.User is not set. If it returns an *authn.Error, the request is rejected with
 	// it; any other error is a server error.
@@ -176,7 +178,7 @@ func New(issuer, endpoint, audience string, by ClientCredentials, opts *Options)
 	if err := (authn.BearerChallenge{ResourceMetadata: o.ResourceMetadata}).Check(); err != nil {
 		return nil, fmt.Errorf("introspect: New: %w", err)
 	}
-	o.OwnPrefixes = slices.Clone(o.OwnPrefixes)
+	o.OwnPrefixes, o.ACR = slices.Clone(o.OwnPrefixes), maps.Clone(o.ACR)
 	if slices.ContainsFunc(o.OwnPrefixes, func(p string) bool { return p == "" || !isPrefix(p) }) {
 		return nil, fmt.Errorf("introspect: New: invalid prefix in OwnPrefixes %q (letters, digits and -._~+/; not the beginning of a JWT)", o.OwnPrefixes)
 	}
@@ -268,8 +270,9 @@ func (i *Scheme) Authenticate(r *http.Request) (authn.Identity, error) {
 		Subject: t.Subject, Client: t.Client, Issuer: i.issuer, Scheme: i.opts.Name, Scopes: t.Scopes,
 		Credential: t, Expires: t.Expires,
 	}
+	id.SetActors(t.Actors)
 	if i.opts.LoginClaims {
-		id.AuthTime = t.AuthTime
+		id.AuthTime, id.ACR, id.AMR = t.AuthTime, i.opts.ACR[t.ACR], slices.Clone(t.AMR)
 	}
 	if i.opts.User != nil {
 		if id.User, err = audit.Call("introspect.Options.User", func() (authn.User, error) { return i.opts.User(r.Context(), t) }); err != nil {

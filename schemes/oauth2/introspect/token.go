@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/internal/params"
 	"github.com/vestibule-auth/vestibule/jose"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
@@ -32,10 +33,17 @@ type Token struct {
 	Type, Use string
 	Scopes    []string // never nil
 	Audience  []string // nil if the response has none
+	// Actors are the clients of "act" that act for the user (RFC 8693), the outermost one first; one
+	// that the issuer does not name is "".
+	Actors []string
 	// Bound reports that the token is sender-constrained ("cnf").
 	Bound bool
 	// Expires, NotBefore and AuthTime are zero if they are not in the response.
 	Expires, NotBefore, AuthTime time.Time
+	// ACR and AMR are "acr" and "amr" about the user's login (RFC 9470, section 6.2); "" and nil if they
+	// are not in the response.
+	ACR string
+	AMR []string
 	// Claims is the whole response.
 	Claims jose.Claims
 }
@@ -66,7 +74,7 @@ func (i *Scheme) about(ctx context.Context, text string) (t *Token, lease authn.
 
 func (t *Token) clone() *Token {
 	c := *t
-	c.Scopes, c.Audience = slices.Clone(t.Scopes), slices.Clone(t.Audience)
+	c.Scopes, c.Audience, c.Actors, c.AMR = slices.Clone(t.Scopes), slices.Clone(t.Audience), slices.Clone(t.Actors), slices.Clone(t.AMR)
 	return &c
 }
 
@@ -145,7 +153,7 @@ func readAnswer(body []byte) (*Token, error) {
 		Expires: reg.Expires, NotBefore: reg.NotBefore, Claims: claims,
 	}
 	scope := ""
-	for name, to := range map[string]*string{"client_id": &t.Client, "username": &t.Username, "token_type": &t.Type, "token_use": &t.Use, "scope": &scope} {
+	for name, to := range map[string]*string{"client_id": &t.Client, "username": &t.Username, "token_type": &t.Type, "token_use": &t.Use, "scope": &scope, "acr": &t.ACR} {
 		raw, ok := claims.Get(name)
 		if !ok || string(raw) == `""` {
 			continue
@@ -166,10 +174,16 @@ func readAnswer(body []byte) (*Token, error) {
 	if cnf, ok := claims.Get("cnf"); ok {
 		t.Bound = string(cnf) != "null"
 	}
+	if act, ok := claims.Get("act"); ok {
+		t.Actors = actors.Read(act)
+	}
 	if _, ok := claims.Get("auth_time"); ok {
 		if t.AuthTime, err = claims.Time("auth_time"); err != nil {
 			return nil, err
 		}
+	}
+	if _, ok := claims.Get("amr"); ok && claims.Decode("amr", &t.AMR) != nil {
+		return nil, errors.New("amr is not a list of strings")
 	}
 	if t.Subject == t.Client {
 		t.Subject = ""

@@ -28,9 +28,12 @@ type idClaims struct {
 	Issued   int64  `json:"iat"`
 	Expires  int64  `json:"exp"`
 	AuthTime int64  `json:"auth_time"`
-	Nonce    string `json:"nonce,omitempty"`
-	Access   string `json:"at_hash,omitempty"`
-	Session  string `json:"sid,omitempty"`
+	// ACR and AMR describe the login (section 2, RFC 8176).
+	ACR     string   `json:"acr,omitempty"`
+	AMR     []string `json:"amr,omitempty"`
+	Nonce   string   `json:"nonce,omitempty"`
+	Access  string   `json:"at_hash,omitempty"`
+	Session string   `json:"sid,omitempty"`
 }
 
 // ownClaims are the claims that Options.Claims cannot set.
@@ -48,7 +51,7 @@ func (p *Provider) IDToken(ctx context.Context, g server.Grant) (string, error) 
 	now := p.server.Now()
 	c := idClaims{
 		Issuer: p.scheme.Issuer(), Subject: g.Family.Subject, Audience: g.Family.Client, ID: id, Issued: now.Unix(), Expires: now.Add(p.opts.TTL).Unix(),
-		AuthTime: g.Family.AuthTime.Unix(), Nonce: g.Nonce, Session: g.Session,
+		AuthTime: g.Family.AuthTime.Unix(), ACR: g.Family.ACR, AMR: g.Family.AMR, Nonce: g.Nonce, Session: g.Session,
 	}
 	if algs, err := p.server.SigningAlgorithms(ctx); err != nil {
 		return "", err

@@ -25,7 +25,7 @@ func (p *Provider) metadata(ctx context.Context) (any, error) {
 	e := p.server.Options().Endpoints
 	m := metadata{
 		UserInfo: p.server.URL(e.UserInfo), Subjects: []string{"public"}, Algorithms: algs, Prompts: []string{"none", "login", "consent", "select_account"},
-		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid"},
+		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash", "sid"},
 	}
 	if p.opts.Claims == nil {
 		m.Claims = append(m.Claims, "preferred_username", "email", "email_verified")

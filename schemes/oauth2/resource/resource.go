@@ -62,7 +62,7 @@ type document struct {
 // such as "https://api.example/mcp". Clients compare it byte for byte with the URL that they call,
 // so write scheme and host in lower case, without the default port. It is also the audience that
 // your schemes require. issuers are the authorization servers, of which most clients use the first.
-// Each issuer is written as it writes itself in its own metadata.
+// Write each issuer exactly as in its own metadata.
 //
 // URLs must be https, or http for a loopback address. They are never read from a request.
 //

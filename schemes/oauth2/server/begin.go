@@ -39,6 +39,7 @@ func shorter(server, client time.Duration) time.Duration {
 
 // stillAllowed returns the scopes that the server still supports and the client may still have.
 func (s *Server) stillAllowed(scopes []string, c storage.Client) []string {
+	c = s.withinOptions(c)
 	list := []string{}
 	for _, name := range scopes {
 		if _, ok := s.opts.Scopes[name]; ok && slices.Contains(c.Scopes, name) {

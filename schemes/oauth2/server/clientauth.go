@@ -39,7 +39,8 @@ func (s *Server) authenticate(r *http.Request, f oauth2.Form, find func(context.
 	if err != nil {
 		return storage.Client{}, s.challenged(r, err)
 	}
-	c, err := find(r.Context(), p.id)
+	ctx := withSource(r.Context(), s.opts.Proxies.ClientAddr(r))
+	c, err := find(ctx, p.id)
 	var refused *oauth2.Error
 	switch {
 	case errors.Is(err, storage.ErrNotFound), err == nil && c.FromDocument() && s.documents == nil:
@@ -58,7 +59,7 @@ func (s *Server) authenticate(r *http.Request, f oauth2.Form, find func(context.
 		return c, nil
 	}
 	if p.assertion != nil {
-		err := s.assertionFits(withSource(r.Context(), s.opts.Proxies.ClientAddr(r)), c, p.assertion)
+		err := s.assertionFits(ctx, c, p.assertion)
 		if errors.Is(err, jose.ErrInvalid) || errors.Is(err, errUsed) {
 			return c, s.failed(p, err)
 		}

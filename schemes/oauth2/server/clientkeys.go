@@ -102,14 +102,14 @@ func (s *Server) fetchKeys(ctx context.Context, name string, c storage.Client, h
 	had.tried = now
 	call.Result.keySet = had
 	from := storage.ClientAddr(ctx)
-	proved := !provesNothing(c)
-	if !proved {
+	kind := keysKind(c)
+	if kind.byAnybody() {
 		if err := s.admitSource(ctx, from); err != nil {
 			call.Result.err = err
 			return keySet{}, err
 		}
 	}
-	read, err := s.fetch(context.WithoutCancel(ctx), c.KeysURI, maxKeySet, proved, from)
+	read, err := s.fetch(context.WithoutCancel(ctx), c.KeysURI, maxKeySet, kind, from)
 	if err == nil {
 		_, err = jose.ParseOfferedJWKS(read.Body, s.assertionAlgorithms()...) // one that cannot be used does not replace one that can
 	}
@@ -117,6 +117,17 @@ func (s *Server) fetchKeys(ctx context.Context, name string, c storage.Client, h
 		call.Result.keySet = keySet{read.Body, now, now}
 	}
 	return call.Result.keySet, err
+}
+
+// keysKind returns whose word the URL of a client's key set is.
+func keysKind(c storage.Client) urlKind {
+	switch {
+	case c.FromDocument():
+		return allowedURL
+	case provesNothing(c):
+		return strangeURL
+	}
+	return registeredURL
 }
 
 // withSource returns a context with the client address of a request, by which fetches are counted.

@@ -60,7 +60,7 @@ func (s *Server) issueCode(ctx context.Context, q AuthorizationRequest, u Sessio
 	now := s.now()
 	err = s.store.CreateCode(ctx, storage.Code{
 		Digest: storage.DigestOf(text), Client: q.Client, Subject: u.Subject, Epoch: u.Epoch, RedirectURI: q.RedirectURI, Scopes: q.Scopes, Resource: s.orOwn(q.Resource),
-		Challenge: q.Challenge, Nonce: q.Nonce, Confirm: q.Confirm, Session: session, AuthTime: u.AuthTime, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.CodeTTL + unusedCode),
+		Challenge: q.Challenge, Nonce: q.Nonce, Confirm: q.Confirm, Session: session, AuthTime: u.AuthTime, ACR: u.ACR, AMR: u.AMR, Created: now, Expires: now.Add(s.opts.CodeTTL), Kept: now.Add(s.opts.CodeTTL + unusedCode),
 	})
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (s *Server) issueToken(ctx context.Context, q AuthorizationRequest, u Sessi
 	}
 	resource := s.orOwn(q.Resource)
 	a, err := s.begin(ctx, exchange{client: q.Registered}, newGrant{
-		family:   storage.Family{Subject: u.Subject, Scopes: q.Scopes, Resource: resource, Epoch: u.Epoch, AuthTime: u.AuthTime},
+		family:   storage.Family{Subject: u.Subject, Scopes: q.Scopes, Resource: resource, Epoch: u.Epoch, AuthTime: u.AuthTime, ACR: u.ACR, AMR: u.AMR},
 		resource: resource,
 		prepared: q.prepared,
 	})

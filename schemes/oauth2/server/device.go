@@ -109,7 +109,7 @@ func (s *Server) exchangeDevice(ctx context.Context, x exchange) (tokenResponse,
 		return tokenResponse{}, err
 	}
 	a, err := s.begin(ctx, x, newGrant{
-		family:   storage.Family{Subject: g.Subject, Scopes: g.Scopes, Resource: g.Resource, Epoch: g.Epoch, AuthTime: g.AuthTime},
+		family:   storage.Family{Subject: g.Subject, Scopes: g.Scopes, Resource: g.Resource, Epoch: g.Epoch, AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR},
 		resource: resource,
 		claim: func(ctx context.Context, _ string) error {
 			return s.store.ConsumeDeviceGrant(ctx, g.Digest, s.now())

@@ -30,10 +30,11 @@ import (
 //
 // Such a client is public or authenticates by private_key_jwt. It can use authorization_code and
 // refresh_token, always needs a code challenge and the user's consent, and is never trusted. An
-// administrator can disable its record, which bars the ID.
+// administrator can disable its record, which blocks the ID.
 //
-// Limits: 10 fetches per minute for a client address, 6 for a host, and 16 at the same time. URLs
-// of clients that a user has allowed have limits of their own. A document is used for 5 minutes to
+// Limits: 10 fetches per minute for a client address, 6 for a host and a client's network, and 16 at
+// the same time. URLs of clients that a user has allowed, and URLs whose document is known, have
+// limits of their own. A document is used for 5 minutes to
 // 24 hours, as its server says, or else one hour. If it then cannot be fetched, the last one is used
 // for another 24 hours at authorization requests, and for another 7 days at refreshes.
 type ClientDocuments struct {
@@ -46,8 +47,9 @@ type ClientDocuments struct {
 	MaxBytes int
 	// SameOrigin requires that redirect URIs with https have the origin of the document.
 	SameOrigin bool
-	// Allow decides whether a client is accepted, each time its document was fetched. It returns
-	// nil, an *authn.Error to reject the client, or any other error if it failed. Nil accepts all.
+	// Allow decides whether a client is accepted, each time its document was fetched. If it changes
+	// its mind, a client whose document cannot be fetched can still refresh for up to 8 days; to stop a
+	// client at once, disable its record. Allow returns nil, an *authn.Error to reject the client, or any other error if it failed. Nil accepts all.
 	Allow func(ctx context.Context, id string, document []byte) error
 }
 
@@ -113,6 +115,7 @@ var errDocument = oauth2.OnPage(oauth2.NewError("invalid_client", "The client is
 // or an *oauth2.Error for a page. Any other error is a server error.
 func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr, had *documentClient) (storage.Client, []byte, error) {
 	c, err := s.store.ClientByID(ctx, id)
+	c = s.withinOptions(c)
 	recorded := err == nil
 	switch {
 	case err != nil && !errors.Is(err, storage.ErrNotFound):
@@ -122,17 +125,19 @@ func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr
 	case !s.isDocument(id):
 		return c, nil, storage.ErrNotFound
 	}
-	known := documentClient{client: c}
-	proved := recorded
+	known, kind, has := documentClient{client: c}, allowedURL, true
 	if !recorded {
-		if known, proved = s.documents.cached(id); !proved && had != nil {
-			known, proved = *had, true
+		if known, has = s.documents.cached(id); !has && had != nil {
+			known, has = *had, true
+		}
+		if kind = strangeURL; has {
+			kind = cachedURL
 		}
 	}
-	if proved && s.isFresh(known.client) {
+	if has && s.isFresh(known.client) {
 		return known.client, known.body, nil
 	}
-	next, err := s.document(ctx, id, known.client, proved, from)
+	next, err := s.document(ctx, id, known.client, kind, from)
 	var refused *authn.Error
 	switch {
 	case err == nil && recorded:
@@ -142,7 +147,7 @@ func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr
 		return next.client, next.body, nil
 	case errors.As(err, &refused):
 		return c, nil, errDocument.WithCause(err)
-	case proved && s.now().Before(known.client.Document.Fresh.Add(staleAuthorize)):
+	case has && s.now().Before(known.client.Document.Fresh.Add(staleAuthorize)):
 		return known.client, known.body, nil
 	case isLimited(err):
 		return c, nil, oauth2.OnPage(err)
@@ -152,13 +157,29 @@ func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr
 	return c, nil, errDocument.WithCause(err)
 }
 
+// withinOptions returns a client with a document without the scopes and resources that
+// ClientDocuments has lost since the document was read. The record can be much older.
+func (s *Server) withinOptions(c storage.Client) storage.Client {
+	if !c.FromDocument() || s.documents == nil {
+		return c
+	}
+	o := &s.documents.opts
+	c.Scopes, c.Default, c.Resources = common(c.Scopes, o.Scopes), common(c.Default, o.Scopes), common(c.Resources, o.Resources)
+	return c
+}
+
+// common returns the elements of list that are in other. It does not change list.
+func common(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return !slices.Contains(other, name) })
+}
+
 // refreshedClient returns the record of a client that refreshes, made anew if its document is old.
 func (s *Server) refreshedClient(ctx context.Context, id string) (storage.Client, error) {
 	c, err := s.store.ClientByID(ctx, id)
 	if err != nil || !c.FromDocument() || c.Disabled || s.documents == nil || s.isFresh(c) {
 		return c, err
 	}
-	next, err := s.document(ctx, id, c, true, netip.Addr{})
+	next, err := s.document(ctx, id, c, allowedURL, storage.ClientAddr(ctx))
 	var refused *authn.Error
 	switch {
 	case err == nil:
@@ -187,12 +208,12 @@ func (d *documents) cached(id string) (documentClient, bool) {
 
 // document fetches a document. Requests for the same ID share one fetch. If the request that made
 // it was limited by its own address, the others try for themselves.
-func (s *Server) document(ctx context.Context, id string, old storage.Client, proved bool, from netip.Addr) (documentResult, error) {
+func (s *Server) document(ctx context.Context, id string, old storage.Client, kind urlKind, from netip.Addr) (documentResult, error) {
 	if err := clientdoc.CheckID(id); err != nil {
 		return documentResult{}, err
 	}
 	d := s.documents
-	paid := proved
+	paid := false
 	for {
 		d.mu.Lock()
 		f := d.fetches.Get(id)
@@ -202,7 +223,7 @@ func (s *Server) document(ctx context.Context, id string, old storage.Client, pr
 		}
 		d.mu.Unlock()
 		if mine {
-			s.runFetch(context.WithoutCancel(ctx), id, old, proved, paid, from, f)
+			s.runFetch(context.WithoutCancel(ctx), id, old, kind, paid, from, f)
 			return f.Result, f.Result.err
 		}
 		if err := f.Wait(ctx); err != nil {
@@ -219,7 +240,7 @@ func (s *Server) document(ctx context.Context, id string, old storage.Client, pr
 }
 
 // runFetch makes a shared fetch.
-func (s *Server) runFetch(ctx context.Context, id string, old storage.Client, proved, paid bool, from netip.Addr, f *flight.Call[documentResult]) {
+func (s *Server) runFetch(ctx context.Context, id string, old storage.Client, kind urlKind, paid bool, from netip.Addr, f *flight.Call[documentResult]) {
 	f.Result.err = errDocument // if the hook panics
 	d := s.documents
 	defer func() {
@@ -236,15 +257,15 @@ func (s *Server) runFetch(ctx context.Context, id string, old storage.Client, pr
 			return
 		}
 	}
-	f.Result.client, f.Result.body, f.Result.err = s.readDocument(ctx, id, old, proved, from)
+	f.Result.client, f.Result.body, f.Result.err = s.readDocument(ctx, id, old, kind, from)
 }
 
 // errHook is the error of ClientDocuments.Allow that is not a rejection.
 var errHook = errors.New("server: ClientDocuments.Allow failed")
 
-func (s *Server) readDocument(ctx context.Context, id string, old storage.Client, proved bool, from netip.Addr) (storage.Client, []byte, error) {
+func (s *Server) readDocument(ctx context.Context, id string, old storage.Client, kind urlKind, from netip.Addr) (storage.Client, []byte, error) {
 	d := s.documents
-	read, err := s.fetch(ctx, id, d.opts.MaxBytes, proved, from)
+	read, err := s.fetch(ctx, id, d.opts.MaxBytes, kind, from)
 	if err != nil {
 		return storage.Client{}, nil, err
 	}

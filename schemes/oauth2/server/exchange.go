@@ -32,7 +32,7 @@ func (s *Server) exchangeCode(ctx context.Context, x exchange) (tokenResponse, e
 	used := false
 	a, err := s.begin(ctx, x, newGrant{
 		family: storage.Family{
-			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime,
+			Subject: code.Subject, Scopes: code.Scopes, Resource: code.Resource, Epoch: code.Epoch, AuthTime: code.AuthTime, ACR: code.ACR, AMR: code.AMR,
 		},
 		session: code.Session, resource: resource, nonce: code.Nonce,
 		claim: func(ctx context.Context, family string) error {

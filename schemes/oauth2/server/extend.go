@@ -28,6 +28,9 @@ type Extension struct {
 	Registration string
 	// Routes are added to Server.Routes.
 	Routes []Route
+	// Grants are additional grant types of the token endpoint. The server does not replace its own
+	// grant types.
+	Grants map[string]GrantHandler
 }
 
 // IDTokens issues and reads ID tokens.
@@ -71,7 +74,8 @@ func (h Hint) IsOf(c storage.Client) bool {
 
 // Extend adds an extension. Call it while you construct the server, before the first request; it is
 // not safe for concurrent use. It returns an error if the server already has ID tokens, metadata or
-// a registration endpoint of another extension, or if a scope is invalid.
+// a registration endpoint of another extension, if it already has one of the grant types, or if a
+// scope is invalid.
 func (s *Server) Extend(e Extension) error {
 	x := &s.extended
 	switch {
@@ -83,6 +87,9 @@ func (s *Server) Extend(e Extension) error {
 		return errors.New("server: Extend: server already has a registration endpoint")
 	}
 	if err := checkScopes(e.Scopes); err != nil {
+		return err
+	}
+	if err := s.addGrants(e.Grants); err != nil {
 		return err
 	}
 	for name, description := range e.Scopes {

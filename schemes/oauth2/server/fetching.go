@@ -29,39 +29,65 @@ type Fetching struct {
 	// Addresses are further networks to which such requests may be sent, such as an intranet in
 	// which your clients are. Every client can then make the server send requests there.
 	Addresses []netip.Prefix
-	// DNS64 judges addresses in 64:ff9b::/96 by the IPv4 address inside. Set it if the server is in
-	// an IPv6 network with DNS64 and NAT64.
+	// DNS64 checks an address in 64:ff9b::/96 by the IPv4 address that it contains. Set it if the
+	// server is in an IPv6 network with DNS64 and NAT64.
 	DNS64 bool
-	// Roots are the trusted certificate authorities; nil means those of the system.
+	// Roots are the trusted certificate authorities; nil means the system's authorities.
 	Roots *x509.CertPool
 	// Resolver resolves names; nil means net.DefaultResolver.
 	Resolver Resolver
-	// InsecureLoopback accepts loopback addresses in Addresses although the issuer has none. Set it
-	// only in tests: services on the machine itself often trust every request.
+	// InsecureLoopback accepts loopback addresses in Addresses even if the issuer's host is not a
+	// loopback address. Set it only in tests: services on the machine itself often trust every
+	// request.
 	InsecureLoopback bool
 }
 
+// urlKind says whose word a URL is. Each kind has limits of its own, so that strangers cannot use up
+// those of clients that work already.
+type urlKind int
+
 const (
-	// unprovedFetches and provedFetches are how many fetches run at the same time in this process.
-	// netFetches is how many of the first kind one network (IPv4 /24, IPv6 /48) has.
-	unprovedFetches, provedFetches, netFetches = 16, 8, 2
-	// hostFetches is how often a host is fetched from per minute, for each kind. wideFetches is the
-	// same for the network of the host, for unproved URLs: many names can lead to one network.
+	// strangeURL is a URL that anybody may have invented, or of a client that registered itself.
+	strangeURL urlKind = iota
+	// cachedURL had a valid document when it was last fetched. Anybody can have published it.
+	cachedURL
+	// allowedURL is the ID of a client that a user allowed. Anybody with an account can do that.
+	allowedURL
+	// registeredURL belongs to a client that an administrator registered.
+	registeredURL
+)
+
+func (k urlKind) String() string {
+	return [...]string{"strange", "cached", "allowed", "registered"}[k]
+}
+
+// byAnybody reports whether anybody, or any user, can make the server fetch URLs of this kind. Such
+// fetches count by the network of the request and by the network to which they go.
+func (k urlKind) byAnybody() bool { return k != registeredURL }
+
+const (
+	// netFetches is how many fetches of a kind the network of a client (IPv4 /24, IPv6 /48) may run
+	// at the same time in this process, unless an administrator registered the URL.
+	netFetches = 2
+	// hostFetches is how often a host is fetched from per minute, for each kind, and for each network
+	// of clients where anybody can cause the fetch. wideFetches is the limit of all those fetches for
+	// the network of the host: many names can lead to one network.
 	hostFetches, wideFetches = 6, 30
 )
 
-// workFetch limits fetches of URLs that nobody has used yet, by the network of the request.
+// places are how many fetches of each kind run at the same time in this process.
+var places = [...]int{strangeURL: 16, cachedURL: 8, allowedURL: 8, registeredURL: 8}
+
+// workFetch limits fetches that anybody can cause, by the network of the request.
 var workFetch = work{"fetch", 0, rates{10, 120}, rates{20, 240}, rates{40, 480}}
 
-// fetches are the requests to URLs of clients. A URL is proved if a user has allowed its client, or
-// an administrator registered it. Proved URLs have limits of their own, so that strangers cannot
-// use them up.
+// fetches are the requests to URLs of clients.
 type fetches struct {
 	fetcher *publicfetch.Fetcher
 
-	mu               sync.Mutex
-	unproved, proved int
-	nets             map[string]int
+	mu      sync.Mutex
+	running [len(places)]int
+	nets    map[string]int // by kind and network of the client
 }
 
 // newFetches checks the options.
@@ -98,22 +124,22 @@ func isLimited(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusTooManyRequests
 }
 
-// fetch reads a JSON document. from is the client address that causes it; it counts only if the URL
-// is not proved. An error with status 429 means that nothing was tried.
-func (s *Server) fetch(ctx context.Context, uri string, most int, proved bool, from netip.Addr) (publicfetch.Document, error) {
+// fetch reads a JSON document. from is the client address that causes it; it does not count if an
+// administrator registered the URL. An error with status 429 means that nothing was tried.
+func (s *Server) fetch(ctx context.Context, uri string, most int, kind urlKind, from netip.Addr) (publicfetch.Document, error) {
 	if err := publicfetch.CheckURL(uri); err != nil { // before it counts
 		return publicfetch.Document{}, err
 	}
 	f := s.fetches
 	net := network.Net.Name(from)
-	if !f.begin(proved, net) {
+	if !f.begin(kind, net) {
 		return publicfetch.Document{}, errBusy
 	}
-	defer f.end(proved, net)
-	return f.fetcher.Get(ctx, uri, most, func(addresses []netip.Addr) error { return s.admitFetch(ctx, uri, addresses[0], proved) })
+	defer f.end(kind, net)
+	return f.fetcher.Get(ctx, uri, most, func(addresses []netip.Addr) error { return s.admitFetch(ctx, uri, addresses[0], kind, net) })
 }
 
-// admitSource counts a fetch of a URL that is not proved, by the client address that causes it.
+// admitSource counts a fetch by the client address that causes it.
 func (s *Server) admitSource(ctx context.Context, from netip.Addr) error {
 	if s.opts.Limits == nil {
 		return nil
@@ -121,47 +147,40 @@ func (s *Server) admitSource(ctx context.Context, from netip.Addr) error {
 	return s.admit(ctx, workFetch.name, s.cellsOf(from, workFetch)...)
 }
 
-// admitFetch counts a fetch by its host.
-func (s *Server) admitFetch(ctx context.Context, uri string, to netip.Addr, proved bool) error {
+// admitFetch counts a fetch by its host. net is the network of the client that causes it.
+func (s *Server) admitFetch(ctx context.Context, uri string, to netip.Addr, kind urlKind, net string) error {
 	if s.opts.Limits == nil {
 		return nil
 	}
-	kind, host := "unproved", hostOf(uri)
-	if proved {
-		kind = "proved"
+	host := hostOf(uri)
+	cell := Cell{Key: s.cellKey("fetch host", kind.String(), host), Limit: hostFetches, Window: time.Minute}
+	if !kind.byAnybody() {
+		return s.admit(ctx, workFetch.name, cell)
 	}
-	cells := []Cell{{Key: s.cellKey("fetch host", kind, host), Limit: hostFetches, Window: time.Minute}}
-	if !proved {
-		cells = append(cells, Cell{Key: s.cellKey("fetch net", network.Net.Name(to)), Limit: wideFetches, Window: time.Minute})
-	}
-	return s.admit(ctx, workFetch.name, cells...)
+	cell.Key = s.cellKey("fetch host", kind.String(), host, net)
+	wide := Cell{Key: s.cellKey("fetch net", kind.String(), network.Net.Name(to)), Limit: wideFetches, Window: time.Minute}
+	return s.admit(ctx, workFetch.name, cell, wide)
 }
 
 // begin takes a place among the running fetches.
-func (f *fetches) begin(proved bool, net string) bool {
+func (f *fetches) begin(kind urlKind, net string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case proved && f.proved < provedFetches:
-		f.proved++
-	case !proved && f.unproved < unprovedFetches && f.nets[net] < netFetches:
-		f.unproved++
-		f.nets[net]++
-	default:
+	name := kind.String() + " " + net
+	if f.running[kind] >= places[kind] || kind.byAnybody() && f.nets[name] >= netFetches {
 		return false
 	}
+	f.running[kind]++
+	f.nets[name]++
 	return true
 }
 
-func (f *fetches) end(proved bool, net string) {
+func (f *fetches) end(kind urlKind, net string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if proved {
-		f.proved--
-		return
-	}
-	f.unproved--
-	if f.nets[net]--; f.nets[net] == 0 {
-		delete(f.nets, net)
+	name := kind.String() + " " + net
+	f.running[kind]--
+	if f.nets[name]--; f.nets[name] == 0 {
+		delete(f.nets, name)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn/audit"
 	"github.com/vestibule-auth/vestibule/credential/rotation"
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -27,6 +28,11 @@ type introspection struct {
 	Issuer   string               `json:"iss,omitempty"`
 	ID       string               `json:"jti,omitempty"`
 	Confirm  *oauth2.Confirmation `json:"cnf,omitempty"`
+	Actor    *actors.Claim        `json:"act,omitempty"`
+	// RFC 9470, section 6.2. "amr" is of RFC 8176.
+	AuthTime int64    `json:"auth_time,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
 }
 
 // Introspect returns the introspection endpoint for resource servers (RFC 7662). It accepts a POST
@@ -99,8 +105,14 @@ func (s *Server) aboutAccess(ctx context.Context, c storage.Client, text string)
 	if err := s.api.Used(ctx, &a); err != nil { // the resource server received it from the client
 		return introspection{}, err
 	}
+	var authTime int64
+	if !a.AuthTime.IsZero() {
+		authTime = a.AuthTime.Unix()
+	}
 	return introspection{
+		AuthTime: authTime, ACR: a.ACR, AMR: a.AMR,
 		Active: true, Scope: strings.Join(a.Scopes, " "), Client: a.Client, Username: st.User.Name, Type: typeOf(a.Confirm), Expires: a.Expires.Unix(),
 		Issued: a.Created.Unix(), Subject: a.Subject, Audience: a.Resource, Issuer: s.issuer, ID: a.ID, Confirm: oauth2.ConfirmationOf(a.Confirm),
+		Actor: actors.ClaimOf(a.Actors),
 	}, nil
 }

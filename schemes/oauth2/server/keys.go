@@ -21,8 +21,8 @@ type Keys interface {
 	JWKS(ctx context.Context) ([]byte, error)
 }
 
-// Sign returns a signed token with the members of claims, followed by the members of more. Names in
-// more must not be in claims.
+// Sign returns a signed token with the members of claims, followed by the members in the argument
+// more. The two arguments must not have a name in common.
 func (s *Server) Sign(ctx context.Context, typ string, claims any, more map[string]any) (string, error) {
 	text, err := json.Marshal(claims)
 	if err != nil {

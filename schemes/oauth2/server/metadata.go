@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -31,6 +32,7 @@ type metadata struct {
 	RevokeAlgs     []jose.Algorithm `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	IntrospectBy   []string         `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IntrospectAlgs []jose.Algorithm `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	Classes        []string         `json:"acr_values_supported,omitempty"`
 	Challenges     []string         `json:"code_challenge_methods_supported"`
 	IssInResponse  bool             `json:"authorization_response_iss_parameter_supported"`
 	Documents      bool             `json:"client_id_metadata_document_supported,omitempty"`
@@ -82,7 +84,7 @@ func (s *Server) ownMetadata() metadata {
 		Responses: []string{"code"}, Modes: []string{"query", "form_post"}, Grants: []string{oauth2.AuthorizationCode, oauth2.ClientCredentials, oauth2.RefreshToken},
 		Methods: []string{oauth2.SecretBasic, oauth2.SecretPost, oauth2.PrivateKeyJWT, oauth2.None}, MethodAlgs: s.assertionAlgorithms(), Challenges: []string{"S256"}, IssInResponse: true,
 	}
-	m.Documents, m.MustPush = s.documents != nil, s.opts.RequirePushed
+	m.Documents, m.MustPush, m.Classes = s.documents != nil, s.opts.RequirePushed, s.opts.ACRValues
 	if s.opts.FAPI2 {
 		m.Methods = []string{oauth2.PrivateKeyJWT}
 	}
@@ -96,6 +98,7 @@ func (s *Server) ownMetadata() metadata {
 	if s.opts.InsecureImplicitGrant {
 		m.Grants, m.Responses, m.Modes = append(m.Grants, oauth2.Implicit), append(m.Responses, "token"), append(m.Modes, "fragment")
 	}
+	m.Grants = append(m.Grants, slices.Sorted(maps.Keys(s.extended.Grants))...)
 	if s.extended.Registration != "" {
 		m.Register = s.URL(s.extended.Registration)
 	}

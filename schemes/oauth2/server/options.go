@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ type Lifetimes struct {
 type Options struct {
 	Lifetimes
 	// Scopes are the supported scopes with the descriptions that users see; "" shows the name. If a
-	// client requests no scopes and has no default scopes, its token has none.
+	// client requests no scopes and has no default scopes, its token has no scopes.
 	Scopes map[string]string
 	// SigningKeys sign tokens. Signed access tokens and package openid require them.
 	SigningKeys Keys
@@ -94,14 +95,23 @@ type Options struct {
 	// most one minute. The options InsecureOptionalPKCE, InsecurePasswordGrant, InsecureImplicitGrant
 	// and InsecureChosenSecrets cannot be set.
 	//
-	// Refresh tokens are not rotated (section 5.3.2.1), so that a lost response costs no grant: each
-	// refresh returns the same refresh token, which expires RefreshTTL after it was issued. It is
-	// useless without the client's private key. If the client's method or keys change in its
-	// record, its grants end at the next refresh.
+	// Refresh tokens are not rotated (section 5.3.2.1), so that a client keeps its grant if a
+	// response is lost: each refresh returns the same refresh token, which expires RefreshTTL after
+	// it was issued. It is useless without the client's private key. If the client's method or keys
+	// change in its record, its grants end at the next refresh.
 	FAPI2 bool
 	// RequirePushed rejects authorization requests that were not pushed (RFC 9126). Without it,
 	// storage.Client.RequirePushed does so for one client.
 	RequirePushed bool
+	// ACRValues are the authentication context classes that logins can reach, the weakest first. Clients
+	// find them as acr_values_supported. If a client requests one of them by acr_values and the login
+	// reached neither it nor a stronger one, the user is sent to the login page once, with acr_values.
+	// Values that are not in the list are ignored.
+	ACRValues []string
+	// StrictACR rejects a request whose acr_values the login did not reach with
+	// unmet_authentication_requirements. Without it, such a request is granted, and the tokens say
+	// which class the login reached. Requests for unknown classes are rejected, too.
+	StrictACR bool
 	// ClientDocuments accepts clients by their client ID metadata documents. Nil accepts only
 	// clients with a record.
 	ClientDocuments *ClientDocuments
@@ -155,7 +165,7 @@ func (o *Options) defaults() {
 	if o.FAPI2 {
 		o.RequirePushed, o.RequireDPoP = true, true
 	}
-	o.Scopes = maps.Clone(o.Scopes)
+	o.Scopes, o.ACRValues = maps.Clone(o.Scopes), slices.Clone(o.ACRValues)
 	if o.Scopes == nil {
 		o.Scopes = map[string]string{}
 	}
@@ -192,6 +202,9 @@ func (o *Options) check(api oauth2.Options) error {
 	}
 	if o.RequireDPoP && o.InsecureImplicitGrant {
 		return errors.New("server: New: both RequireDPoP and InsecureImplicitGrant are set (at most one, because an implicit grant has no proof)")
+	}
+	if err := checkACRValues(o.ACRValues, o.StrictACR); err != nil {
+		return err
 	}
 	if err := o.Endpoints.check(); err != nil {
 		return err

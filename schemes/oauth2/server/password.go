@@ -45,7 +45,7 @@ func (s *Server) byPassword(ctx context.Context, x exchange) (tokenResponse, err
 	if err := s.verifyProof(ctx, x.proof); err != nil {
 		return tokenResponse{}, err
 	}
-	a, err := s.begin(ctx, x, newGrant{family: storage.Family{Subject: login.Subject, Scopes: scopes, Resource: resource, Epoch: login.Epoch}, resource: resource})
+	a, err := s.begin(ctx, x, newGrant{family: storage.Family{Subject: login.Subject, Scopes: scopes, Resource: resource, Epoch: login.Epoch, ACR: login.ACR, AMR: login.AMR}, resource: resource})
 	switch {
 	case errors.Is(err, storage.ErrStale):
 		return tokenResponse{}, errGrant.WithCause(err)

@@ -35,6 +35,8 @@ type AuthorizationRequest struct {
 	Prompt string `json:"prompt,omitempty"`
 	// MaxAge is the maximum time since the user's login; negative means no limit.
 	MaxAge time.Duration `json:"max_age"`
+	// ACR are the requested authentication context classes ("acr_values"); see [Server.MeetsACR].
+	ACR []string `json:"acr_values,omitempty"`
 	// Hint is the subject of the "id_token_hint"; "" means no hint.
 	Hint string `json:"hint,omitempty"`
 	// Consents is set if the prompt contains both "login" and "consent".
@@ -204,6 +206,7 @@ func (s *Server) rest(ctx context.Context, q AuthorizationRequest, v url.Values)
 		return q, err
 	}
 	q.LoginHint, q.Locales = loginHint(v.Get("login_hint")), locales(v.Get("ui_locales"))
+	q.ACR = acrValues(v.Get("acr_values"))
 	if text := v.Get("max_age"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 {

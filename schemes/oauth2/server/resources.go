@@ -12,7 +12,9 @@ import (
 // mayName returns the resources for which a client may request tokens: the application's own API,
 // which is allowed for every client, and the client's registered resources. storage.Client.Serves
 // is a different right.
-func (s *Server) mayName(c storage.Client) []string { return s.withAudience(c.Resources) }
+func (s *Server) mayName(c storage.Client) []string {
+	return s.withAudience(s.withinOptions(c).Resources)
+}
 
 // own returns the resources of a request without a resource: the application's own API. They are
 // stored in everything that is issued, because a record without a resource would be valid for

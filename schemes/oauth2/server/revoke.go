@@ -71,7 +71,7 @@ func (s *Server) revokeAccess(ctx context.Context, c storage.Client, text string
 	}
 	return s.Change(ctx, func(ctx context.Context) (err error) {
 		switch {
-		case a.Family != "":
+		case a.Family != "" && len(a.Actors) == 0: // the grant belongs to another client than the actor
 			err = s.rotator.EndFamily(ctx, a.Family)
 		case a.Digest.IsZero(): // a signed token is blocked until it has expired everywhere
 			err = s.store.Block(ctx, a.Expires.Add(oauth2.Leeway), storage.BlockKeyOf(storage.BlockJTI, s.issuer, a.ID))
@@ -100,7 +100,7 @@ func (s *Server) dead(st *storage.AccessState) bool {
 	switch {
 	case st.Ended || a.Subject != "" && !st.User.Active || a.Epoch != st.User.Epoch:
 		return true
-	case a.Family != "":
+	case a.Family != "" && len(a.Actors) == 0:
 		return false
 	case a.Digest.IsZero():
 		return a.Expired(s.now().Add(-oauth2.Leeway))

@@ -27,7 +27,10 @@ type Sessions struct {
 type SessionUser struct {
 	Subject, Session, Name string
 	Epoch                  int64
-	AuthTime               time.Time
+	// AuthTime, ACR and AMR describe the login; see [authn.Identity].
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
 }
 
 // User returns the user of a request's session. It returns false for anonymous requests and for
@@ -42,7 +45,7 @@ func (s Sessions) User(r *http.Request) (_ SessionUser, ok bool, err error) {
 	if err != nil || !ok || id.Subject == "" || id.Issuer != "" || id.Delegated() {
 		return SessionUser{}, false, err
 	}
-	u := SessionUser{id.Subject, session, id.Subject, epoch, id.AuthTime}
+	u := SessionUser{Subject: id.Subject, Session: session, Name: id.Subject, Epoch: epoch, AuthTime: id.AuthTime, ACR: id.ACR, AMR: id.AMR}
 	if account, ok := id.User.(*storage.Account); ok {
 		u.Name = account.Name
 	}

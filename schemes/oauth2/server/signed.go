@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/vestibule-auth/vestibule/internal/actors"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/storage"
 )
@@ -20,10 +21,13 @@ type accessClaims struct {
 	Issued   int64                `json:"iat"`
 	Expires  int64                `json:"exp"`
 	AuthTime int64                `json:"auth_time,omitempty"`
+	ACR      string               `json:"acr,omitempty"`
+	AMR      []string             `json:"amr,omitempty"`
 	Scope    string               `json:"scope"`
 	Family   string               `json:"sid,omitempty"`
 	Version  int64                `json:"ver,omitempty"`
 	Confirm  *oauth2.Confirmation `json:"cnf,omitempty"`
+	Actor    *actors.Claim        `json:"act,omitempty"`
 }
 
 // signAccess returns a signed access token. The subject of a token without a user is its client
@@ -31,7 +35,8 @@ type accessClaims struct {
 func (s *Server) signAccess(ctx context.Context, a storage.AccessToken) (string, error) {
 	c := accessClaims{
 		Issuer: s.issuer, Audience: a.Resource, Subject: a.Subject, Client: a.Client, ID: a.ID, Issued: a.Created.Unix(), Expires: a.Expires.Unix(),
-		Scope: strings.Join(a.Scopes, " "), Family: a.Family, Version: a.Epoch, Confirm: oauth2.ConfirmationOf(a.Confirm),
+		Scope: strings.Join(a.Scopes, " "), Family: a.Family, Version: a.Epoch, Confirm: oauth2.ConfirmationOf(a.Confirm), Actor: actors.ClaimOf(a.Actors),
+		ACR: a.ACR, AMR: a.AMR,
 	}
 	if !a.AuthTime.IsZero() {
 		c.AuthTime = a.AuthTime.Unix()

@@ -74,7 +74,7 @@ func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte
 	if client == "" { // it had no record
 		client = q.Client
 	}
-	c, body, err := s.clientOfRequest(ctx, client, netip.Addr{}, s.documentOf(q))
+	c, body, err := s.clientOfRequest(ctx, client, storage.ClientAddr(ctx), s.documentOf(q))
 	if err == nil {
 		q.withDocument(c, body)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ import (
 //   - client_credentials: "scope". The token has no user.
 //   - oauth2.DeviceCode: "device_code", repeated until the user decides (RFC 8628, section 3.5). It
 //     can be exchanged once. See [Server.DeviceAuthorization].
+//   - the grants of extensions, such as oauth2.TokenExchange with package exchange.
 //
 // "resource" (RFC 8707) may appear several times and narrows the resources of the token.
 //
@@ -51,6 +53,7 @@ func (s *Server) Token() http.Handler {
 		}
 		data := s.frame.members(a)
 		data["token_type"] = typeOf(key)
+		maps.Copy(data, a.members)
 		oauth2.WriteJSON(w, http.StatusOK, data)
 	}))
 }
@@ -68,10 +71,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 	}
 	grant := f.Get("grant_type")
 	device := grant == oauth2.DeviceCode && s.opts.Keys != nil // not supported by the frame
+	handler := s.extended.Grants[grant]
 	switch {
 	case grant == "":
 		return a, "", oauth2.NewError("invalid_request", "The grant_type is missing.")
-	case !device && !s.frame.knows(grant):
+	case !device && handler == nil && !s.frame.knows(grant):
 		return a, "", errUnsupported
 	case !slices.Contains(c.Grants, grant), grant == oauth2.ClientCredentials && c.Public():
 		return a, "", errUnauthorized
@@ -84,13 +88,18 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (a tokenResponse,
 		return a, "", oauth2.NewError("invalid_dpop_proof", "A DPoP proof is required.")
 	}
 	x := exchange{request: r, client: c, form: f, source: rotation.SourceOf(s.opts.Proxies.ClientAddr(r)), key: p.Key, proof: p}
-	if device {
+	switch {
+	case device:
 		a, err = s.exchangeDevice(r.Context(), x)
-	} else {
+	case handler != nil:
+		a, err = s.exchangeExtended(handler, x)
+	default:
 		a, err = s.frame.exchange(r, grant, x)
 	}
 	if err == nil {
-		authn.Issued(r, authn.Identity{Subject: a.subject, Client: c.ID}, a.Access)
+		id := authn.Identity{Subject: a.subject, Client: c.ID}
+		id.SetActors(a.actors)
+		authn.Issued(r, id, a.Access)
 	}
 	return a, p.Key, err
 }
@@ -123,6 +132,8 @@ type tokenResponse struct {
 	ID      string    `json:"i,omitempty"` // the ID token
 	Token   string    `json:"-"`           // the public identifier of the access token
 	subject string
+	actors  []string
+	members map[string]any // more members of the response
 }
 
 // exchange issues the tokens for a request. The frame calls it.
@@ -228,11 +239,6 @@ func (s *Server) clientCredentials(ctx context.Context, x exchange) (tokenRespon
 // access issues an access token of a family, or of a client itself. An opaque token is stored; a
 // signed one is not.
 func (s *Server) access(ctx context.Context, f storage.Family, c storage.Client) (tokenResponse, error) {
-	id, err := s.id()
-	if err != nil {
-		return tokenResponse{}, err
-	}
-	id = s.api.TokenID(id)
 	now := s.now()
 	expires := now.Add(shorter(s.opts.AccessTTL, c.AccessTTL))
 	if !f.Expires.IsZero() && expires.After(f.Expires) {
@@ -242,19 +248,30 @@ func (s *Server) access(ctx context.Context, f storage.Family, c storage.Client)
 		f.Scopes = []string{} // a client is always scope-limited
 	}
 	a := storage.AccessToken{
-		ID: id, Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
-		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, Created: now, Expires: expires,
+		Family: f.ID, Client: f.Client, Subject: f.Subject, Epoch: f.Epoch,
+		Scopes: f.Scopes, Resource: f.Resource, Confirm: f.Confirm, AuthTime: f.AuthTime, ACR: f.ACR, AMR: f.AMR, Created: now, Expires: expires,
 		ClientRevoked: f.ClientRevoked,
 	}
-	if s.apiOpts.SignedAccess != nil {
-		a.Expires = expires.Truncate(time.Second)
-		text, err := s.signAccess(ctx, a)
-		return tokenResponse{Access: text, Expires: a.Expires, Scopes: f.Scopes, Token: id, subject: f.Subject}, err
-	}
-	text, err := s.text(oauth2.AccessPrefix)
+	return s.issueAccess(ctx, a)
+}
+
+// issueAccess issues an access token with an ID and, if it is opaque, a digest.
+func (s *Server) issueAccess(ctx context.Context, a storage.AccessToken) (tokenResponse, error) {
+	id, err := s.id()
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	a.Digest = storage.DigestOf(text)
-	return tokenResponse{Access: text, Expires: expires, Scopes: f.Scopes, Token: id, subject: f.Subject}, s.store.CreateAccess(ctx, a)
+	a.ID = s.api.TokenID(id)
+	issued := tokenResponse{Expires: a.Expires, Scopes: a.Scopes, Token: a.ID, subject: a.Subject, actors: a.Actors}
+	if s.apiOpts.SignedAccess != nil {
+		a.Expires = a.Expires.Truncate(time.Second)
+		issued.Expires = a.Expires
+		issued.Access, err = s.signAccess(ctx, a)
+		return issued, err
+	}
+	if issued.Access, err = s.text(oauth2.AccessPrefix); err != nil {
+		return tokenResponse{}, err
+	}
+	a.Digest = storage.DigestOf(issued.Access)
+	return issued, s.store.CreateAccess(ctx, a)
 }
