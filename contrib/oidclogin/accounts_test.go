@@ -3,6 +3,7 @@ package oidclogin_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("attack_session_fixation: %d", got)
 	}
 	before := b.cookies["__Host-session"]
-	if id := b.identity(); !id.AuthTime.Equal(hourAgo) || id.Subject == "" || id.Issuer != "" {
+	if id := b.identity(); !id.AuthTime.Equal(hourAgo) || id.Subject == "" || id.Issuer != "" || id.ACR != "urn:example:mfa" || fmt.Sprint(id.AMR) != "[pwd otp]" {
 		t.Errorf("%+v", id)
 	}
 	if got := b.login(p, "one"); got != http.StatusSeeOther || b.cookies["__Host-session"] == before {
@@ -34,12 +35,12 @@ func TestSession(t *testing.T) {
 	}
 	// Without the option, and without the claim, the login is no recent one.
 	c := other.browser()
-	if got := c.login(p, "one"); got != http.StatusSeeOther || time.Since(c.identity().AuthTime) < 24*time.Hour {
-		t.Errorf("%d, %v", got, c.identity().AuthTime)
+	if got := c.login(p, "one"); got != http.StatusSeeOther || time.Since(c.identity().AuthTime) < 24*time.Hour || c.identity().ACR != "" || c.identity().AMR != nil {
+		t.Errorf("%d, %+v", got, c.identity())
 	}
-	p.set(func() { p.change = claims{"auth_time": nil} })
-	if got := b.login(p, "one"); got != http.StatusSeeOther || time.Since(b.identity().AuthTime) < 24*time.Hour {
-		t.Errorf("%d, %v", got, b.identity().AuthTime)
+	p.set(func() { p.change = claims{"auth_time": nil, "acr": "silver"} })
+	if got := b.login(p, "one"); got != http.StatusSeeOther || time.Since(b.identity().AuthTime) < 24*time.Hour || b.identity().ACR != "" {
+		t.Errorf("%d, %+v", got, b.identity())
 	}
 	// A login that was asked to be fresh must be.
 	d := a.browser()

@@ -211,8 +211,11 @@ func (l *Login) finishLogin(w http.ResponseWriter, r *http.Request, p *provider,
 		return noAccount(errors.New("the account is disabled"))
 	}
 	in := authn.Login{Subject: u.ID, Name: u.Name, Roles: u.Roles, Epoch: u.Epoch, AuthTime: longAgo}
-	if p.LoginClaims && !t.authTime.IsZero() {
-		in.AuthTime = t.authTime
+	if p.LoginClaims {
+		in.ACR, in.AMR = p.ACR[t.acr], t.amr
+		if !t.authTime.IsZero() {
+			in.AuthTime = t.authTime
+		}
 	}
 	in.SetStore(l.accounts.AccountStore())
 	switch err := l.sessions.StartIn(w, r, in, groupOf(p, t.session)); {

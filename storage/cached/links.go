@@ -53,7 +53,7 @@ func (s *Store) LinkOf(ctx context.Context, issuer, foreign string) (storage.Lin
 		keep: func(v *with[storage.Link]) kept {
 			l := &v.record
 			out := kept{deps: names{s.stripeOfSubject(l.Subject)}}
-			a, size, ok := s.newAccount(&v.user, nil, nil, l.ID, l.Issuer, l.Foreign)
+			a, size, ok := s.newAccount(&v.user, nil, nil, nil, l.ID, l.Issuer, l.Foreign)
 			if ok && v.user.Active && l.Subject == v.user.ID {
 				out.item, out.size = &linkRecord{account: a, since: micros(l.Created)}, size
 			}
