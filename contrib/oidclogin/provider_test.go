@@ -137,3 +137,12 @@ func (p *provider) logoutToken(change claims) string {
 
 // client trusts the certificates of the test servers.
 func client(servers ...*httptest.Server) *http.Client { return servers[0].Client() }
+
+// decode decodes a claim, as link.Person does.
+func (c claims) decode(name string, v any) error {
+	text, err := json.Marshal(c[name])
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, v)
+}
