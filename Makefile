@@ -23,7 +23,7 @@ run: ## serve every scheme side by side, on SQLite in a temporary folder
 SLOW = ./storage/gormstore ./storage/cached ./authn/throttle ./examples/compare ./schemes/oauth2/server ./authn/password
 # Modules of their own, so that what they import does not reach users. Tests of benchmarks/postgres
 # start no other program.
-MODULES = benchmarks/postgres contrib/prometheus contrib/otel examples/observability examples/apikey examples/mcp examples/routers/chi examples/routers/echo examples/routers/gin
+MODULES = benchmarks/postgres contrib/prometheus contrib/otel contrib/oidclogin examples/observability examples/apikey examples/mcp examples/routers/chi examples/routers/echo examples/routers/gin
 GOTEST = GOGC=300 scripts/with-services $(GO) test -timeout 30m -p 4
 
 # Without vet: "make lint" vets the same packages, and CI runs both.

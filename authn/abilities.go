@@ -169,12 +169,12 @@ type Login struct {
 // authz.Fresh accepts it.
 var UnknownAuthTime = time.Unix(1, 0).UTC()
 
-// At returns the time of the login if the current time is now.
+// At returns the time of the login if the current time is now, in whole microseconds.
 func (l *Login) At(now time.Time) time.Time {
 	if l.AuthTime.IsZero() || l.AuthTime.After(now) {
 		return now
 	}
-	return l.AuthTime.UTC()
+	return l.AuthTime.UTC().Truncate(time.Microsecond)
 }
 
 // SetStore records the store that has the account; see [Identity.SetStore]. A checker that reads

@@ -57,9 +57,10 @@ var (
 	HintSeal      = Purpose{"vestibule/v1 id token hint seal"}
 	FactorSeal    = Purpose{"vestibule/v1 factor seal"}
 	FactorCodes   = Purpose{"vestibule/v1 factor codes"}
+	OpenIDLogin   = Purpose{"vestibule/v1 openid login"}
 )
 
-var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal, FactorSeal, FactorCodes}
+var purposes = [...]Purpose{StaticToken, SessionSeal, CSRF, ShortCodes, ThrottleNames, AuditHashes, DeviceCookie, SigningKeys, DPoPNonce, HintSeal, FactorSeal, FactorCodes, OpenIDLogin}
 
 // String returns the label of the purpose.
 func (p Purpose) String() string { return p.label }

@@ -22,13 +22,14 @@ const (
 	LiveUsers          // accounts whose password was verified
 	Permissions        // permissions of accounts
 	Clients            // OAuth 2.0 clients
+	Links              // links of other issuers' users to accounts
 	Identities         // identities that a middleware keeps
 	Kinds              // the number of kinds; not a kind
 )
 
 // String returns a name such as "session".
 func (k Kind) String() string {
-	return nameOf(k, "static_token", "credential", "session", "access_token", "standing", "user_standing", "block", "account", "permissions", "client", "identity")
+	return nameOf(k, "static_token", "credential", "session", "access_token", "standing", "user_standing", "block", "account", "permissions", "client", "link", "identity")
 }
 
 // Result is the result of a [Lookup].

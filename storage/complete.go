@@ -26,6 +26,7 @@ type Complete interface {
 	Attempts
 	Consents
 	Factors
+	Links
 	Pruner
 	Transactor
 }

@@ -5,7 +5,7 @@
 //
 // # Parts
 //
-// There are 23 interfaces, of one to nine methods each. A store implements any number of them, and
+// There are 24 interfaces, of one to nine methods each. A store implements any number of them, and
 // a scheme requires only the interfaces that it uses. Method names are unique across them, so one
 // value (a *memory.Store, a *gormstore.Store, or your own type) can serve all schemes.
 //
@@ -24,6 +24,7 @@
 //	Replays, Attempts  IDs that were used; counters of limited attempts
 //	Clients, Codes, AccessTokens, AuthRequests, DeviceGrants, Consents
 //	                   OAuth 2.0
+//	Links              users of other issuers that have an account (package authn/link)
 //	Pruner             deletes expired records
 //	Transactor         runs several calls in one transaction
 //

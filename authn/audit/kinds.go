@@ -36,6 +36,9 @@ const (
 	AccountDeleted  Kind = "account.deleted"
 	AccountChanged  Kind = "account.changed" // its roles, by an administrator
 
+	LinkCreated Kind = "link.created" // a user of another issuer was linked to the account
+	LinkDeleted Kind = "link.deleted" // and the account was logged out everywhere
+
 	ConsentGiven   Kind = "consent.given"
 	ConsentDropped Kind = "consent.dropped"
 	DeviceApproved Kind = "device.approved"
@@ -100,7 +103,7 @@ func Kinds() []Kind {
 		LoginSucceeded, LoginFailed, LoginThrottled, LoginChallenged, Logout, LogoutEverywhere,
 		TokenCreated, TokenRevoked, TokenEvicted, TokenReuse, RefreshSucceeded, RefreshRepeated,
 		RefreshReuse, CodeReuse, SessionCreated, SessionEnded, SessionRotated, PasswordChanged,
-		PasswordRehashed, AccountCreated, AccountDisabled, AccountEnabled, AccountDeleted, AccountChanged, ConsentGiven,
+		PasswordRehashed, AccountCreated, AccountDisabled, AccountEnabled, AccountDeleted, AccountChanged, LinkCreated, LinkDeleted, ConsentGiven,
 		ConsentDropped, DeviceApproved, DeviceDenied, ClientCreated, ClientChanged, ClientDisabled,
 		KeyRotated, IntrospectionRefused, CredentialRejected, UseUnrecorded, HeaderIgnored, RecoverySent,
 		RecoveryFailed, LimitFallback, BusBlind, BusRestored, StaleServed, ConfigMismatch,

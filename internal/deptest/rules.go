@@ -56,6 +56,7 @@ var rules = []rule{
 	{"authn/csrf", []string{"authn", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"authn/cookie", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"authn/proxy", []string{"authn", "authn/csrf", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
+	{"authn/link", []string{"authn", "authn/audit", "storage", "keys", "credential", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"authn/password", []string{"authn", "authn/audit", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/recovery", []string{"authn", "authn/csrf", "authn/audit", "authn/login", "authn/password", "authn/throttle", "storage", "keys", "credential", xcrypto, xsys, xtext, "internal/bounded", "internal/elapsed", "internal/flight", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},
 	{"authn/throttle", []string{"authn", "storage", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style", "internal/rate"}},

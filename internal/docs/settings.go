@@ -12,7 +12,7 @@ import (
 var otherOptions = []string{"cached.DenySet", "health.Checks", "server.ClientDocuments", "server.Fetching"}
 
 // modules are the modules beside the root module whose options are settings, too.
-var modules = []string{"contrib/otel", "contrib/prometheus"}
+var modules = []string{"contrib/oidclogin", "contrib/otel", "contrib/prometheus"}
 
 // settings writes a table for each exported type whose name ends with Options, and for otherOptions.
 func settings(root string) ([]byte, error) {

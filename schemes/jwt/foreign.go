@@ -127,6 +127,9 @@ func (v *Verifier) readForeign(t *jose.Token) (*Access, error) {
 		}
 	}
 	a := &Access{Issuer: v.identityIssuer(c), Issued: reg.IssuedAt, Expires: reg.Expires}
+	if err := v.issuedAt(a); err != nil {
+		return nil, err
+	}
 	if a.Audience, err = audienceList(c); err != nil {
 		return nil, err
 	}
@@ -224,6 +227,9 @@ func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 		if st.Blocked {
 			return v.invalid.WithCause(errBlocked)
 		}
+	}
+	if v.opts.Accounts != nil && k.access.Subject != "" {
+		return v.local(ctx, k)
 	}
 	k.identity.Roles = k.own.Roles
 	switch {

@@ -91,6 +91,9 @@ func (o *VerifierOptions) checkForeign(issuer, audience string) error {
 	if err := o.checkTenants(issuer); err != nil {
 		return err
 	}
+	if err := o.checkAccounts(); err != nil {
+		return err
+	}
 	if err := o.checkOwn(audience); err != nil {
 		return err
 	}

@@ -193,6 +193,17 @@ type VerifierOptions struct {
 	// User returns the application's account for the claims. nil means no account. If it returns an
 	// [*authn.Error], the request is rejected. Any other error is answered with 503.
 	User func(context.Context, *Access) (authn.User, error)
+	// Accounts replaces the issuer's users by accounts of this application: Identity.Subject is the
+	// ID of the account, Issuer is "", and the roles are those of the account, unless the token has
+	// scopes or a client. It returns an account for each request, with one query, or from the cache of
+	// package cached. Tokens of machines are not changed. Identity.Credential still has the issuer and
+	// its subject. nil means that users stay users of the issuer.
+	//
+	// A disabled account is rejected. "Log out everywhere", a new password and a deleted link end the
+	// access of tokens that were issued until then: "iat" is required, and must be more than Leeway
+	// after the account's epoch. So a user who logs in again at once is rejected for up to Leeway, and
+	// after storage.LogoutAll for up to 72 minutes more, because epochs are scattered.
+	Accounts Accounts
 	// CacheEntries and CacheBytes limit the cache of verified tokens. 0 means 8,192 entries and 16
 	// MiB. A negative value disables the cache. A cached token is not parsed and verified again,
 	// but its expiry and the blocklist are still checked.

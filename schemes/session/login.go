@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -40,11 +41,17 @@ func (s *Scheme) logIn(w http.ResponseWriter, r *http.Request, login authn.Login
 
 // logInFrom is logIn for a request with the session old; nil means none.
 func (s *Scheme) logInFrom(w http.ResponseWriter, r *http.Request, login authn.Login, series string, old *row) error {
+	return s.logInAs(w, r, login, series, "", old)
+}
+
+// logInAs is logInFrom with the ID of a session without a series; "" generates one.
+func (s *Scheme) logInAs(w http.ResponseWriter, r *http.Request, login authn.Login, series, id string, old *row) error {
 	now := s.now()
 	next := storage.Session{Subject: login.Subject, Epoch: login.Epoch, AuthTime: login.At(now), ACR: login.ACR, AMR: login.AMR, Created: now}
 	if series != "" {
 		next.ID = series + "." + newID()
 	}
+	next.ID = cmp.Or(next.ID, id)
 	take := old != nil && (old.Subject == "" || old.Subject == login.Subject)
 	text, remembered := "", false
 	err := s.changed(r, func(r *http.Request) (err error) {

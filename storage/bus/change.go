@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/vestibule-auth/vestibule/storage"
@@ -24,6 +25,7 @@ const (
 	LiveUsers          // LiveUser, by the digest of the account's ID
 	Permissions        // SubjectPermissions, by the digest of the subject
 	Clients            // ClientByID. A change of a client is one of Blocks, with the digest BlockKeyOf("client", "", id)
+	Links              // LinkOf. A change of a link is one of the subject of its account
 	Kinds              // the number of kinds; not a kind
 )
 
@@ -92,9 +94,14 @@ func (c *Change) UnmarshalText(text []byte) error {
 		got.All = true
 	case word == "subject" && rest != "":
 		got.Subject = rest
-	case word == "key" && len(rest) == 2+2*len(got.Key.Digest) && rest[1] == ' ' && rest[0] >= '0' && rest[0] < '0'+byte(Kinds):
-		got.Key.Kind = Kind(rest[0] - '0')
-		if _, err := hex.Decode(got.Key.Digest[:], []byte(rest[2:])); err != nil {
+	case word == "key":
+		number, digest, _ := strings.Cut(rest, " ")
+		kind, err := strconv.ParseUint(number, 10, 8)
+		if err != nil || Kind(kind) >= Kinds || strconv.FormatUint(kind, 10) != number || len(digest) != 2*len(got.Key.Digest) {
+			return errMessage
+		}
+		got.Key.Kind = Kind(kind)
+		if _, err := hex.Decode(got.Key.Digest[:], []byte(digest)); err != nil {
 			return errMessage
 		}
 	default:

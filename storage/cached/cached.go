@@ -12,6 +12,7 @@
 //   - the revocation status of JWTs
 //   - accounts whose passwords password.Cached has verified
 //   - the permissions of accounts
+//   - the accounts to which users of other issuers are linked
 //   - OAuth 2.0 clients, except those with a chosen secret (storage.Client.Password)
 //
 // Everything else goes to the store each time, in particular logins. Disabled accounts and clients,

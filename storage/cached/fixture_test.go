@@ -79,6 +79,11 @@ func (w *watched) TokenStatusWithUser(ctx context.Context, subject string, keys 
 	return u, st, w.saw(err)
 }
 
+func (w *watched) LinkOf(ctx context.Context, issuer, foreign string) (storage.Link, storage.User, error) {
+	l, u, err := w.Base.LinkOf(ctx, issuer, foreign)
+	return l, u, w.saw(err)
+}
+
 func (w *watched) SubjectPermissions(ctx context.Context, subject string) ([]string, error) {
 	names, err := w.Base.SubjectPermissions(ctx, subject)
 	return names, w.saw(err)
@@ -214,6 +219,7 @@ func (w *world) give(id string) []credential {
 	w.must(s.CreateClient(ctx, storage.Client{ID: name, Name: "client", Method: "none", Created: start}))
 	w.must(s.CreateFamily(ctx, storage.Family{ID: name, Purpose: "test", Subject: id, Client: name, Epoch: epoch, Created: start, AuthTime: start, Expires: end}, storage.Refresh{Digest: d, Created: start, Expires: end}))
 	w.must(s.CreateAccess(ctx, storage.AccessToken{Digest: d, ID: name, Family: name, Client: name, Subject: id, Epoch: epoch, Scopes: []string{"read"}, Created: start, Expires: end}))
+	w.must(s.CreateLink(ctx, storage.Link{Issuer: "https://login.example", Foreign: name, ID: name, Subject: id, Created: start}, epoch))
 	keys := storage.BlockKeys{
 		JTI: storage.BlockKeyOf(storage.BlockJTI, "iss", name), SID: storage.BlockKeyOf(storage.BlockSID, "", name),
 		Subject: storage.BlockKeyOf(storage.BlockSubject, "iss", name),
@@ -284,6 +290,12 @@ func (w *world) give(id string) []credential {
 			})
 		}, ends: map[string]func(*cached.Store) error{
 			"new_hash": func(s *cached.Store) error { return s.ReplaceHash(ctx, id, "hash", "a better one") },
+		}},
+		credential{name: "link", look: func(ctx context.Context, s *cached.Store) (storage.User, bool, error) {
+			l, u, err := s.LinkOf(ctx, "https://login.example", name)
+			return maybe(u, err, func() bool { return u.Active && u.Epoch == epoch && l.Subject == id && l.Foreign == name })
+		}, ends: map[string]func(*cached.Store) error{
+			"unlink": func(s *cached.Store) error { return s.DeleteLink(ctx, id, name) },
 		}},
 	)
 }

@@ -86,6 +86,8 @@ func storeOf(base Base, k Kind) any {
 		return p.Permissions
 	case Clients:
 		return p.Clients
+	case Links:
+		return p.Links
 	}
 	return p.Blocklist
 }

@@ -32,6 +32,7 @@ const (
 	LiveUsers     = bus.LiveUsers
 	Permissions   = bus.Permissions
 	Clients       = bus.Clients
+	Links         = bus.Links
 
 	kinds = bus.Kinds
 )

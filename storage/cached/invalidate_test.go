@@ -394,7 +394,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "ConsumeCode", "DeleteCodes", "DeleteDeviceGrants",
 		"CreateAuthRequest", "AuthRequestByDigest", "ConsumeAuthRequest", "InTransaction", "Ping",
 		"CreateDeviceGrant", "DeviceGrantByUserCode", "DecideDeviceGrant", "PollDeviceGrant", "ConsumeDeviceGrant", "CountAttempt", "ForgiveAttempt",
-		"ConsentOf", "PutConsent", "DeleteConsent", "ConsumeJTI", "Used", "CloseGraceWindow", "SignedAccessStatus",
+		"ConsentOf", "PutConsent", "DeleteConsent", "ConsumeJTI", "Used", "CloseGraceWindow", "SignedAccessStatus", "ListLinks",
 	}
 	own := []string{
 		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
@@ -403,7 +403,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"PutStaticToken", "DeleteStaticToken", "DeleteStaticTokenOf",
 		"CreateCredential", "TouchCredential", "DeleteCredential", "DeleteCredentialsOf", "DeleteAllCredentialsOf",
 		"CreateSession", "SaveSession", "TouchSession", "DeleteSession", "DeleteSessionOf", "DeleteSessionsOf", "DeleteSeries",
-		"EndFamily", "Block", "UpdateClient", "SetClientDisabled", "DeleteClient", "CreateAccess", "DeleteAccess", "Prune", "InTx",
+		"EndFamily", "Block", "LinkOf", "CreateLink", "DeleteLink", "UpdateClient", "SetClientDisabled", "DeleteClient", "CreateAccess", "DeleteAccess", "Prune", "InTx",
 	}
 	known := make(map[string]bool)
 	for _, name := range append(passed, own...) {

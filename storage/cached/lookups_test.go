@@ -52,6 +52,10 @@ func TestHitsAreTheRecords(t *testing.T) {
 				u, r, err := s.TokenStatusWithUser(w.ctx, "alice", keys)
 				return []any{without(u), r, err}
 			},
+			"link": func(s cached.Base) []any {
+				l, u, err := s.LinkOf(w.ctx, "https://login.example", fmt.Sprintf("%x", d[:8]))
+				return []any{l, without(u), err}
+			},
 			"live_user": func(s cached.Base) []any {
 				if live, ok := s.(storage.LiveUsers); ok {
 					u, hash, err := live.LiveUser(w.ctx, "alice")

@@ -116,6 +116,8 @@ func Part[P any](c *Parts) (part P, err error) {
 		*out, has = struct{ storage.Consents }{s}, p.Consents != nil
 	case *storage.Factors:
 		*out, has = struct{ storage.Factors }{s}, p.Factors != nil
+	case *storage.Links:
+		*out, has = struct{ storage.Links }{s}, p.Links != nil
 	case *storage.Replays:
 		*out, has = struct{ storage.Replays }{s}, p.Replays != nil
 	case *storage.Pruner:
@@ -160,6 +162,7 @@ type partial struct {
 	storage.Attempts
 	storage.Consents
 	storage.Factors
+	storage.Links
 	storage.Replays
 	storage.Pruner
 

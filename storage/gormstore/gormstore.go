@@ -110,7 +110,7 @@ type Store struct {
 	sink       *observe.Sink // nil: none
 	writer     chan struct{} // serializes SQLite writers; waiting here is fair, unlike in SQLite
 
-	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding, userByID, clientByID hot
+	tokenByDigest, credentialByDigest, sessionByDigest, accessByDigest, signedAccess, standing, userStanding, userByID, clientByID, linkOf hot
 }
 
 var (
@@ -175,7 +175,7 @@ func New(db *gorm.DB, opts *Options) (*Store, error) {
 	for h, query := range map[*hot]string{
 		&s.tokenByDigest: s.q.tokenByDigest, &s.credentialByDigest: s.q.credentialByDigest, &s.sessionByDigest: s.q.sessionByDigest,
 		&s.accessByDigest: s.q.accessByDigest, &s.signedAccess: s.q.signedAccess, &s.standing: s.q.standing, &s.userStanding: s.q.userStanding, &s.userByID: s.q.userByID,
-		&s.clientByID: d.bind(clientByID),
+		&s.clientByID: d.bind(clientByID), &s.linkOf: s.q.linkOf,
 	} {
 		h.query = d.ofPrimary(query)
 	}
@@ -206,7 +206,7 @@ func Config() *gorm.Config {
 // Close closes prepared statements, and the database if the store owns it ([Own], sqlite.Open,
 // postgres.Open).
 func (s *Store) Close() error {
-	err := errors.Join(s.tokenByDigest.close(), s.credentialByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close(), s.userByID.close(), s.clientByID.close())
+	err := errors.Join(s.tokenByDigest.close(), s.credentialByDigest.close(), s.sessionByDigest.close(), s.accessByDigest.close(), s.signedAccess.close(), s.standing.close(), s.userStanding.close(), s.userByID.close(), s.clientByID.close(), s.linkOf.close())
 	if s.owns {
 		err = errors.Join(err, s.sql.Close())
 	}

@@ -13,7 +13,7 @@ type queries struct {
 	epoch, bump, bumpTo                         string
 	least, raise, batch, nextBatch              string
 	credentialByDigest, refreshByDigest         string
-	sessionByDigest, oneTimeByDigest            string
+	sessionByDigest, oneTimeByDigest, linkOf    string
 	claim, claimAt, standing, userStanding      string
 	codeByDigest, accessByDigest, signedAccess  string
 	decideDevice                                string
@@ -116,6 +116,8 @@ func newQueries(d dialect, u *userSQL) queries {
 			" FROM vestibule_sessions t LEFT" + owner("t.subject") + " WHERE t.digest = ?",
 		oneTimeByDigest: "SELECT t.purpose, t.subject, t.epoch, t.bound, t.created_us, t.expires_us, " + ownerColumns +
 			" FROM vestibule_onetimes t" + owner("t.subject") + " WHERE t.digest = ?",
+		linkOf: "SELECT t.id, t.subject, t.created_us, " + ownerColumns + " FROM vestibule_links t" + owner("t.subject") +
+			" WHERE t.space = '" + u.space + "' AND t.issuer = ? AND t.foreign_id = ?",
 		codeByDigest: "SELECT " + codeColumns + ", " + ownerColumns + " FROM vestibule_codes t" + owner("t.subject") + " WHERE t.digest = ?",
 		accessByDigest: "SELECT " + accessColumns + ", c.disabled OR t.family IS NOT NULL AND COALESCE(f.ended, TRUE), " +
 			"COALESCE(" + u.subject("u.id") + ", ''), COALESCE(u.name, ''), COALESCE(u.email, ''), COALESCE(u.password, '')," +
@@ -162,7 +164,7 @@ func newQueries(d dialect, u *userSQL) queries {
 	for _, s := range []*string{
 		&q.userByID, &q.userByName, &q.listUsers, &q.createUser, &q.setPassword, &q.replaceHash, &q.setActive, &q.setRoles, &q.deleteUser,
 		&q.tokenByDigest, &q.insertToken, &q.replaceToken, &q.mayHold, &q.lockUser, &q.tokenOf, &q.listTokens, &q.dropToken, &q.dropTokenOf,
-		&q.epoch, &q.bump, &q.bumpTo, &q.least, &q.raise, &q.batch, &q.nextBatch, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
+		&q.epoch, &q.bump, &q.bumpTo, &q.least, &q.raise, &q.batch, &q.nextBatch, &q.credentialByDigest, &q.sessionByDigest, &q.oneTimeByDigest, &q.linkOf, &q.refreshByDigest, &q.claim, &q.claimAt, &q.standing, &q.userStanding, &q.codeByDigest, &q.accessByDigest, &q.signedAccess, &q.decideDevice,
 		&q.listCredentials, &q.listPurposes, &q.listSessions, &q.listFamilies,
 		&q.sessionByID, &q.listFamiliesOf, &q.familyByID, &q.countFamilies, &q.countSessions, &q.countCredentials,
 	} {

@@ -50,7 +50,7 @@ func (s *Store) patient() *Store {
 var subjectColumns = []string{
 	"vestibule_subjects", "vestibule_static_tokens", "vestibule_device_tokens", "vestibule_families", "vestibule_sessions", "vestibule_onetimes",
 	"vestibule_codes", "vestibule_auth_requests", "vestibule_access_tokens", "vestibule_device_grants", "vestibule_consents",
-	"vestibule_permissions", "vestibule_group_members", "vestibule_factors",
+	"vestibule_permissions", "vestibule_group_members", "vestibule_factors", "vestibule_links",
 }
 
 func (s *Store) nameSpace(ctx context.Context) error {
@@ -98,6 +98,9 @@ func (s *Store) nameSpace(ctx context.Context) error {
 	epoch = max(epoch+1, clock)
 	for _, table := range subjectColumns {
 		query := "UPDATE " + table + " SET subject = '" + s.users.prefix + "' || subject WHERE subject IS NOT NULL AND subject <> ''"
+		if table == "vestibule_links" {
+			query = "UPDATE " + table + " SET space = '" + s.users.space + "', subject = '" + s.users.prefix + "' || subject WHERE space = ''"
+		}
 		if table == "vestibule_sessions" || table == "vestibule_access_tokens" { // see holder
 			query = "UPDATE " + table + " SET subject = '" + s.users.prefix + "' || COALESCE(subject, '')"
 		}

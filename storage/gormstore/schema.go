@@ -151,6 +151,7 @@ var tables = []struct{ name, columns string }{
 	{"vestibule_device_grants", deviceGrantColumns},
 	{"vestibule_tries", "name, tries, until_us"},
 	{"vestibule_consents", "subject, client, scopes, resource, epoch, created_us, expires_us"},
+	{"vestibule_links", "space, issuer, foreign_id, id, subject, created_us"},
 	{"vestibule_audit", "id, us, kind, subject, client, event"},
 	{"vestibule_permissions", "subject, permission"},
 	{"vestibule_group_members", "subject, group_name"},

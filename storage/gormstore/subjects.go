@@ -126,6 +126,9 @@ func (s *Store) forget(ctx context.Context, subject string) (more bool, err erro
 	if err := s.SetSubjectGroups(ctx, subject, nil); err != nil {
 		return false, err
 	}
+	if _, err := s.exec(ctx, s.dialect.bind(dropLinks), subject); err != nil {
+		return false, err
+	}
 	if more, err = s.leftOf(subject)(ctx); err != nil {
 		return false, err
 	}

@@ -83,6 +83,7 @@ type Store struct {
 	userCodes    map[storage.MAC]storage.Digest // device codes by user code
 	tries        map[storage.MAC]tries
 	consents     map[consentID]storage.Consent
+	links        map[linkKey]storage.Link
 	changes      map[changed]time.Time
 	lifetimes    map[time.Duration]time.Time    // of tokens; when they were last issued
 	audited      map[string]storage.AuditRecord // by ID
@@ -133,6 +134,7 @@ func New(opts *Options) *Store {
 		userCodes:    make(map[storage.MAC]storage.Digest),
 		tries:        make(map[storage.MAC]tries),
 		consents:     make(map[consentID]storage.Consent),
+		links:        make(map[linkKey]storage.Link),
 		changes:      make(map[changed]time.Time),
 		lifetimes:    make(map[time.Duration]time.Time),
 		audited:      make(map[string]storage.AuditRecord),

@@ -230,6 +230,7 @@ func (s *Store) forget(t *tx, subject string) {
 	drop(t, s.groups, subject)
 	s.dropFactors(t, subject)
 	s.dropConsents(t, func(c consentID) bool { return c.subject == subject })
+	s.dropLinks(t, subject)
 	for id := range s.began[subject] {
 		s.dropFamily(t, id)
 	}

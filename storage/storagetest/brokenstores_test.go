@@ -57,6 +57,8 @@ var broken = map[string]brokenStore{
 	"every use is the first":                {"replays/once", with(func(m *memory.Store) any { return &forgetsUses{m} })},
 	"a code can be used again":              {"codes/used_once", with(func(m *memory.Store) any { return &reusesCodes{m} })},
 	"a token is claimed twice":              {"claims/claimed_twice", with(func(m *memory.Store) any { return &claimsTwice{m} })},
+	"a link keeps the sessions":             {"links/delete", with(func(m *memory.Store) any { return &unlinksOnly{m} })},
+	"an issuer's user has two accounts":     {"links/taken", with(func(m *memory.Store) any { return &relinks{m} })},
 	"attempts are lost":                     {"tries/each_counts", with(func(m *memory.Store) any { return &losesTries{Store: m} })},
 	"pruned an hour too early":              {"prune/credentials", with(func(m *memory.Store) any { return &prunesEarly{m} })},
 	"prunes by the caller's clock": {"prune/attack_303_fast_clock", func() any {

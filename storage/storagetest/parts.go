@@ -36,6 +36,7 @@ const (
 	Attempts       Part = "Attempts"
 	Consents       Part = "Consents"
 	Factors        Part = "Factors"
+	Links          Part = "Links"
 	Pruner         Part = "Pruner"
 	Transactor     Part = "Transactor"
 )
@@ -68,6 +69,7 @@ type everything struct {
 	storage.Attempts
 	storage.Consents
 	storage.Factors
+	storage.Links
 	storage.Pruner
 	storage.Transactor
 }

@@ -35,6 +35,7 @@ var alone = map[string]func(m *memory.Store) any{
 	"Attempts":                    func(m *memory.Store) any { return struct{ storage.Attempts }{m} },
 	"Consents":                    func(m *memory.Store) any { return struct{ storage.Consents }{m} },
 	"Factors":                     func(m *memory.Store) any { return struct{ storage.Factors }{m} },
+	"Links":                       func(m *memory.Store) any { return struct{ storage.Links }{m} },
 	"Pruner":                      func(m *memory.Store) any { return struct{ storage.Pruner }{m} },
 	"Transactor":                  func(m *memory.Store) any { return struct{ storage.Transactor }{m} },
 	"Sessions SessionList Pruner": func(m *memory.Store) any { return sessionStore{m, m, m} },

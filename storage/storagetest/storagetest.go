@@ -108,6 +108,7 @@ var groups = []struct {
 	{"tries", Attempts, triesCounted},
 	{"consents", Consents, consents},
 	{"factors", Factors, factors},
+	{"links", Links, links},
 	{"pending", "", pending},
 	{"prune", Pruner, prune},
 	{"sweep", Pruner, sweep},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/authn/csrf"
+	"github.com/vestibule-auth/vestibule/authn/link"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/authz"
 	"github.com/vestibule-auth/vestibule/jose"
@@ -331,6 +332,7 @@ func TestTokens(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	must(newLinkedVerifier("https://id.example", "https://api.example", must(jose.NewKeySet(must(jose.Generate(jose.ES256)))), must(link.New(memory.New(nil), nil))))
 	auth0, entra := must(newAuth0()), must(newEntraTenants(jwt.TenantList()))
 	if err := authn.Check(authn.Chain{auth0, entra, must(newPartner(signing))}); err != nil {
 		t.Error(err)

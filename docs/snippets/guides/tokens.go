@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/link"
 	"github.com/vestibule-auth/vestibule/authn/login"
 	"github.com/vestibule-auth/vestibule/authn/password"
 	"github.com/vestibule-auth/vestibule/jose"
@@ -100,6 +101,17 @@ func newVerifier(issuer, audience, jwksURL string) (*jwt.Verifier, error) {
 }
 
 // #endregion verifier
+
+// #region accounts
+
+// newLinkedVerifier accepts access tokens of the company's provider for accounts of this application.
+func newLinkedVerifier(issuer, audience string, published jose.KeySource, accounts *link.Directory) (*jwt.Verifier, error) {
+	return jwt.NewVerifier(issuer, audience, published, &jwt.VerifierOptions{
+		Accounts: accounts, FirstPartyClients: []string{"notes-app"},
+	})
+}
+
+// #endregion accounts
 
 // #region preset
 

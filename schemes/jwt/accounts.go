@@ -1,0 +1,76 @@
+package jwt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vestibule-auth/vestibule/credential"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+// Accounts finds the accounts of another issuer's users. A *link.Directory of package authn/link is
+// one.
+type Accounts interface {
+	// AccountOf returns the account of a user of the issuer, with its current epoch. claims decodes
+	// another claim of the verified token. [storage.ErrNotFound], [storage.ErrConflict],
+	// [storage.ErrStale] and [storage.ErrLimit] mean that the user has no account. If AccountOf
+	// returns an [*authn.Error], the request is rejected with it. Any other error is answered with 503.
+	AccountOf(ctx context.Context, issuer, subject string, claims func(name string, v any) error) (storage.User, error)
+	// Permissions returns the store of the accounts' permissions, or nil.
+	Permissions() storage.Permissions
+	storage.AccountSource
+}
+
+// checkAccounts checks the options that Accounts excludes.
+func (o *VerifierOptions) checkAccounts() error {
+	if o.Accounts != nil && (o.OwnIssuer || o.User != nil || len(o.Roles) > 0) {
+		return mistake("Accounts cannot be combined with OwnIssuer, User and Roles (the account and its roles are those of this application)")
+	}
+	return nil
+}
+
+var errNotSince = errors.New("issued before the account was logged out everywhere, or at the same time")
+
+// local replaces the user of another issuer by an account of this application.
+func (v *Verifier) local(ctx context.Context, k *known) error {
+	a := k.access
+	u, err := v.opts.Accounts.AccountOf(ctx, a.Issuer, a.Subject, a.Claims.Decode)
+	switch {
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrStale), errors.Is(err, storage.ErrLimit):
+		return v.invalid.WithCause(err)
+	case err != nil:
+		return err
+	case !u.Active:
+		return v.invalid.WithCause(credential.ErrDisabled)
+	case !since(a, u.Epoch, v.opts.Leeway):
+		return v.invalid.WithCause(errNotSince)
+	}
+	k.identity.Subject, k.identity.Issuer = u.ID, ""
+	k.identity.SetStore(v.opts.Accounts.AccountStore())
+	perms := v.opts.Accounts.Permissions()
+	if k.identity.Delegated() {
+		k.identity.User = u.WithScopedPermissions(perms)
+	} else {
+		k.identity.Roles, k.identity.User = u.Roles, u.WithPermissions(perms)
+	}
+	if v.opts.Blocklist == nil && v.opts.Tenants == nil {
+		k.lease = u.Lease()
+	}
+	return nil
+}
+
+// since reports whether a token was certainly issued after the account got its epoch. An epoch is not
+// before the time at which it was set. The issuer's clock can be ahead by the leeway, and "iat" is
+// rounded down to seconds.
+func since(a *Access, epoch int64, leeway time.Duration) bool {
+	return epoch == 0 || a.Issued.After(time.UnixMicro(epoch).Add(leeway))
+}
+
+// issuedAt rejects a token without "iat" if it must be compared with the account's epoch.
+func (v *Verifier) issuedAt(a *Access) error {
+	if v.opts.Accounts != nil && a.Issued.IsZero() {
+		return claimError("iat", errors.New("missing, so it is unknown whether the account was logged out since"))
+	}
+	return nil
+}

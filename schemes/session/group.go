@@ -1,0 +1,73 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/vestibule-auth/vestibule/authn"
+	"github.com/vestibule-auth/vestibule/authn/audit"
+	"github.com/vestibule-auth/vestibule/storage"
+)
+
+const (
+	// groupMark separates a group from the random part of a session ID, which cannot contain it.
+	groupMark = "~"
+	maxGroup  = 64
+	// groupPage is the number of sessions that EndGroup reads.
+	groupPage = 1000
+)
+
+// StartIn is [Scheme.Start] for a session of a group, which [Scheme.EndGroup] can end later. Use it if
+// sessions of a user have a common cause, such as one session at an OpenID provider. The session's ID
+// begins with the group, so the user can see it. group has 1 to 64 letters, digits, '-' and '_'.
+func (s *Scheme) StartIn(w http.ResponseWriter, r *http.Request, login authn.Login, group string) error {
+	if !validGroup(group) {
+		return fmt.Errorf("session: StartIn: invalid group of %d bytes (1 to %d letters, digits, - and _)", len(group), maxGroup)
+	}
+	old, err := s.current(r)
+	if err != nil {
+		return err
+	}
+	return s.logInAs(w, r, login, "", group+groupMark+newID(), old)
+}
+
+func validGroup(group string) bool {
+	return group != "" && len(group) <= maxGroup && !strings.ContainsFunc(group, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	})
+}
+
+// EndGroup deletes the user's sessions whose group begins with prefix, and returns their number. The
+// prefix "" is an error. It reads the 1,000 most recently used sessions.
+func (s *Scheme) EndGroup(ctx context.Context, subject, prefix string) (n int, err error) {
+	if !validGroup(prefix) {
+		return 0, errors.New("session: EndGroup: invalid prefix")
+	}
+	list, err := s.rows.ListSessions(ctx, subject, groupPage)
+	if err != nil {
+		return 0, err
+	}
+	for _, v := range list {
+		group, _, ok := strings.Cut(v.ID, groupMark)
+		if !ok || !strings.HasPrefix(group, prefix) {
+			continue
+		}
+		err := s.opts.Audit.Change(ctx, s.rows, func(ctx context.Context) error {
+			err := s.rows.DeleteSessionOf(ctx, subject, v.ID)
+			if err == nil {
+				s.notify(ctx, audit.SessionEnded, &v, "")
+			}
+			return err
+		})
+		switch {
+		case err == nil:
+			n++
+		case !errors.Is(err, storage.ErrNotFound): // ended at the same time
+			return n, err
+		}
+	}
+	return n, nil
+}
