@@ -21,6 +21,7 @@ type answer struct {
 // statusOf has the status of codes that the source sets on an error that it has already.
 var statusOf = map[string]int{
 	"token_not_valid": http.StatusUnauthorized, "invalid_token": http.StatusUnauthorized, "insufficient_scope": http.StatusForbidden,
+	"second_factor_required": http.StatusUnauthorized,
 }
 
 // outcomeTable says how each outcome of an authentication is answered.
