@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Factor is a second factor of an account, such as an authenticator app, a passkey or a recovery code.
-// It stays when the account's credentials are revoked ("log out everywhere", new password), so that
-// these do not turn the second factor off.
+// Factor is a second factor of an account, such as an authenticator app, a passkey or a recovery
+// code. It stays when the account's credentials are revoked ("log out everywhere", new password),
+// so that these do not turn the second factor off.
 type Factor struct {
 	// ID is unique in the store and not a secret.
 	ID      string
@@ -33,8 +33,8 @@ type Factor struct {
 	Used time.Time
 }
 
-// MaxFactorBytes is the maximum length of Factor.Secret, in bytes, and MaxFactors the maximum number of
-// factors of an account.
+// MaxFactorBytes is the maximum length of Factor.Secret, in bytes, and MaxFactors the maximum
+// number of factors of an account.
 const (
 	MaxFactorBytes = 8 << 10
 	MaxFactors     = 64

@@ -71,8 +71,8 @@ func checkScopes(list []string) error {
 	return nil
 }
 
-// checkMethods returns ErrInvalid unless the class and the methods of a login can be stored and be part
-// of a space-separated list.
+// checkMethods returns ErrInvalid unless the class and the methods of a login can be stored and be
+// part of a space-separated list.
 func checkMethods(acr string, amr []string) error {
 	if len(acr) > MaxIDBytes || !plainWord(acr) || len(amr) > MaxMethods {
 		return fmt.Errorf("%w: the acr is too long or not printable ASCII without spaces, quotes and backslashes, or the amr has more than %d methods", ErrInvalid, MaxMethods)

@@ -53,9 +53,9 @@ func (o Options) fields() []Field {
 //   - Any other error: 503.
 type Begin func(w http.ResponseWriter, r *http.Request, l authn.Login, more []string) ([]authn.Member, error)
 
-// ErrContinued is returned by a [Begin] that issued nothing because the login needs a second factor. The
-// cookies of the login are set, and the event is login.challenged. [Handler.Run] returns the error, and
-// the scheme sends the response.
+// ErrContinued is returned by a [Begin] that issued nothing because the login needs a second
+// factor. The cookies of the login are set, and the event is login.challenged. [Handler.Run]
+// returns the error, and the scheme sends the response.
 var ErrContinued = errors.New("the login continues with a second factor")
 
 // Config contains the settings of a scheme for its login endpoint.

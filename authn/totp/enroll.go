@@ -63,14 +63,14 @@ func (Enrollment) LogValue() slog.Value { return slog.StringValue("[redacted]") 
 func (Enrollment) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
 
 // Enroll creates a key for the authenticator app of the account. It protects nothing until
-// [TOTP.Confirm] receives a first code. A key that was not confirmed is replaced. name is what the app
-// shows, usually the account name. id is the identity of the request, and epoch the epoch of its
-// session (session.Scheme.FromIdentity returns it).
+// [TOTP.Confirm] receives a first code. A key that was not confirmed is replaced. name is what the
+// app shows, usually the account name. id is the identity of the request, and epoch the epoch of
+// its session (session.Scheme.FromIdentity returns it).
 //
-// It returns [ErrEnrolled] if the account has a second factor, and [storage.ErrStale] if the account
-// changed after epoch was read. It returns an [*authn.Error] with status 401 for an anonymous request,
-// and with status 403 if the login is older than Options.Fresh or the identity is of another issuer,
-// of a client or limited by scopes. Other errors come from the store.
+// It returns [ErrEnrolled] if the account has a second factor, and [storage.ErrStale] if the
+// account changed after epoch was read. It returns an [*authn.Error] with status 401 for an
+// anonymous request, and with status 403 if the login is older than Options.Fresh or the identity
+// is of another issuer, of a client or limited by scopes. Other errors come from the store.
 func (t *TOTP) Enroll(ctx context.Context, id authn.Identity, epoch int64, name string) (Enrollment, error) {
 	if err := t.fresh(id); err != nil {
 		return Enrollment{}, err
@@ -111,9 +111,9 @@ func (t *TOTP) Enroll(ctx context.Context, id authn.Identity, epoch int64, name 
 // recoveryCodes is the number of recovery codes of an account.
 const recoveryCodes = 10
 
-// Confirm turns the second factor on, if code is a current code of the key of [TOTP.Enroll]. It returns
-// the recovery codes: each replaces a code of the app once. Show them to the user; they cannot be
-// retrieved again. id and epoch are as for Enroll.
+// Confirm turns the second factor on, if code is a current code of the key of [TOTP.Enroll]. It
+// returns the recovery codes: each replaces a code of the app once. Show them to the user; they
+// cannot be retrieved again. id and epoch are as for Enroll.
 //
 // A wrong code, and an account that did not enroll, get an [*authn.Error] with status 400. Too many
 // wrong codes get status 429. The other errors are those of Enroll.
@@ -164,8 +164,9 @@ func errCode() *authn.Error {
 	return authn.FieldError("code", "This code is wrong or was already used. Wait for the next code.")
 }
 
-// Recovery replaces the recovery codes of the account with new ones. id, epoch and errors are as for
-// Enroll, except that an account without a second factor gets an [*authn.Error] with status 400.
+// Recovery replaces the recovery codes of the account with new ones. id, epoch and errors are as
+// for Enroll, except that an account without a second factor gets an [*authn.Error] with status
+// 400.
 func (t *TOTP) Recovery(ctx context.Context, id authn.Identity, epoch int64) (codes []string, err error) {
 	if err := t.fresh(id); err != nil {
 		return nil, err
@@ -210,10 +211,10 @@ func (t *TOTP) newRecovery(ctx context.Context, subject string, epoch int64) ([]
 	return codes, nil
 }
 
-// Disable turns the second factor off and deletes its recovery codes. The identity must have a login
-// that is at most Options.Fresh old and that used the second factor, so that a stolen password is not
-// enough. The errors are those of [TOTP.Enroll], without ErrEnrolled. An account without a second
-// factor is not an error.
+// Disable turns the second factor off and deletes its recovery codes. The identity must have a
+// login that is at most Options.Fresh old and that used the second factor, so that a stolen
+// password is not enough. The errors are those of [TOTP.Enroll], without ErrEnrolled. An account
+// without a second factor is not an error.
 //
 // For users who lost app and recovery codes, use [TOTP.Reset].
 func (t *TOTP) Disable(ctx context.Context, id authn.Identity) error {
@@ -230,8 +231,8 @@ func (t *TOTP) Disable(ctx context.Context, id authn.Identity) error {
 	return t.Reset(ctx, id.Subject)
 }
 
-// Reset deletes the second factor and the recovery codes of an account, for an administrator who has
-// verified the user in another way. The error comes from the store.
+// Reset deletes the second factor and the recovery codes of an account, for an administrator who
+// has verified the user in another way. The error comes from the store.
 func (t *TOTP) Reset(ctx context.Context, subject string) error {
 	return t.store.InTx(ctx, func(ctx context.Context) error {
 		for _, kind := range [...]string{kindApp, kindRecovery} {

@@ -19,7 +19,8 @@ import (
 // that also calls StartRemembered.
 type Start func(w http.ResponseWriter, r *http.Request, login authn.Login, remember bool) error
 
-// Form contains the values for the page that asks for the code. Printing it does not show the handle.
+// Form contains the values for the page that asks for the code. Printing it does not show the
+// handle.
 type Form struct {
 	// Action is the path to which the form is sent by POST.
 	Action string
@@ -68,8 +69,8 @@ type Page struct {
 	opts  PageOptions
 }
 
-// NewPage returns the page. Mount it at path, without the chain, for GET and POST. site checks where
-// the form comes from. NewPage panics if an argument is missing.
+// NewPage returns the page. Mount it at path, without the chain, for GET and POST. site checks
+// where the form comes from. NewPage panics if an argument is missing.
 func (t *TOTP) NewPage(path string, site *csrf.Site, start Start, opts *PageOptions) *Page {
 	if !strings.HasPrefix(path, "/") || site == nil || start == nil {
 		panic("totp: NewPage: path, site and start must be set")
@@ -90,9 +91,9 @@ func (t *TOTP) NewPage(path string, site *csrf.Site, start Start, opts *PageOpti
 	return p
 }
 
-// SecondFactor connects the page to a login page: it is the value of session.FormOptions.SecondFactor
-// and session.ConfirmOptions.SecondFactor. It returns the page if the account has a second factor, and
-// nil otherwise.
+// SecondFactor connects the page to a login page: it is the value of
+// session.FormOptions.SecondFactor and session.ConfirmOptions.SecondFactor. It returns the page if
+// the account has a second factor, and nil otherwise.
 func (p *Page) SecondFactor(r *http.Request, l authn.Login, next string, remember bool) (http.Handler, error) {
 	handle, err := p.t.Begin(r.Context(), l)
 	if err != nil || handle == "" {
@@ -103,8 +104,8 @@ func (p *Page) SecondFactor(r *http.Request, l authn.Login, next string, remembe
 	})), nil
 }
 
-// ServeHTTP handles the form: it completes the login and redirects the browser (303). A wrong code shows
-// the form again.
+// ServeHTTP handles the form: it completes the login and redirects the browser (303). A wrong code
+// shows the form again.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:

@@ -22,10 +22,10 @@ func errOver(cause error) *authn.Error {
 }
 
 // Begin begins the second step of a login whose password was just verified. It returns a handle for
-// [TOTP.Finish]; "" means that the account has no second factor, so the login is complete. The handle
-// authenticates nothing. It is valid for Options.Wait, for one login, and until the password of the
-// account changes. A later login of the account replaces it. Pass it in the body of a form, never in a
-// URL.
+// [TOTP.Finish]; "" means that the account has no second factor, so the login is complete. The
+// handle authenticates nothing. It is valid for Options.Wait, for one login, and until the password
+// of the account changes. A later login of the account replaces it. Pass it in the body of a form,
+// never in a URL.
 //
 // It returns [storage.ErrStale] if the account changed. Other errors come from the store. After an
 // error, the login MUST NOT continue.
@@ -44,13 +44,13 @@ func (t *TOTP) Begin(ctx context.Context, login authn.Login) (handle string, err
 	})
 }
 
-// Finish completes a login with a code of the app, or with a recovery code, and returns the login with
-// both methods. Pass it to session.Scheme.Start. The handle and the code are then used up. Of several
-// concurrent calls with one handle, or with one code, one succeeds.
+// Finish completes a login with a code of the app, or with a recovery code, and returns the login
+// with both methods. Pass it to session.Scheme.Start. The handle and the code are then used up. Of
+// several concurrent calls with one handle, or with one code, one succeeds.
 //
-// The error is an [*authn.Error] with status 400 for a wrong or used code, 401 if the user must begin
-// again with the password, and 429 for too many wrong codes. Other errors come from the store, and
-// nothing is used up.
+// The error is an [*authn.Error] with status 400 for a wrong or used code, 401 if the user must
+// begin again with the password, and 429 for too many wrong codes. Other errors come from the
+// store, and nothing is used up.
 func (t *TOTP) Finish(ctx context.Context, handle, code string) (authn.Login, error) {
 	if !pendingFormat.Valid(handle) {
 		return authn.Login{}, errOver(errors.New("not in the format of a handle"))

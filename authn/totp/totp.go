@@ -1,13 +1,13 @@
-// Package totp adds a second factor to logins: codes of an authenticator app (RFC 6238), and recovery
-// codes for users who lost it.
+// Package totp adds a second factor to logins: codes of an authenticator app (RFC 6238), and
+// recovery codes for users who lost it.
 //
-// Create a [TOTP] with [New]. Users enroll with [TOTP.Enroll] and [TOTP.Confirm]. A login then has two
-// steps: [Page] is the page for the code, and its method SecondFactor connects it to the login page of
-// package session. After both steps, Identity.AMR is "pwd", "otp", so authz.Factors("otp") allows the
-// user.
+// Create a [TOTP] with [New]. Users enroll with [TOTP.Enroll] and [TOTP.Confirm]. A login then has
+// two steps: [Page] is the page for the code, and its method SecondFactor connects it to the login
+// page of package session. After both steps, Identity.AMR is "pwd", "otp", so authz.Factors("otp")
+// allows the user.
 //
-// Other login endpoints check only the password. Give them [TOTP.Require], which rejects accounts that
-// have a second factor; otherwise the password is enough to get a token.
+// Other login endpoints check only the password. Give them [TOTP.Require], which rejects accounts
+// that have a second factor; otherwise the password is enough to get a token.
 //
 // A code is valid once. The key of the app is encrypted with the master key, and recovery codes are
 // stored as keyed hashes, so a stolen table is useless without the master key.
@@ -121,8 +121,8 @@ func (t *TOTP) Enabled(ctx context.Context, subject string) (bool, error) {
 	return f.Confirmed, err
 }
 
-// app returns the confirmed app of an account, or else the one that is not confirmed yet, or the zero
-// Factor.
+// app returns the confirmed app of an account, or else the one that is not confirmed yet, or the
+// zero Factor.
 func (t *TOTP) app(ctx context.Context, subject string) (app storage.Factor, err error) {
 	list, err := t.store.FactorsOf(ctx, subject, kindApp)
 	for _, f := range list {
@@ -149,8 +149,9 @@ func (t *TOTP) fresh(id authn.Identity) error {
 }
 
 // Require returns a checker for login endpoints that have no second step, such as those of packages
-// knox and jwt, and for Basic. It rejects the right password of an account with a second factor, with
-// status 401 and the code "second_factor_required". That tells only callers that know the password.
+// knox and jwt, and for Basic. It rejects the right password of an account with a second factor,
+// with status 401 and the code "second_factor_required". That tells only callers that know the
+// password.
 func (t *TOTP) Require(passwords authn.PasswordChecker) authn.PasswordChecker {
 	if passwords == nil {
 		panic("totp: Require: the password checker must be set")

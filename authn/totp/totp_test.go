@@ -80,7 +80,8 @@ func (w *world) id(amr ...string) authn.Identity {
 	return authn.Identity{Subject: w.user.ID, Scheme: "session", AuthTime: w.now, AMR: amr}
 }
 
-// enroll turns the second factor on and returns its key and the recovery codes. The next step is unused.
+// enroll turns the second factor on and returns its key and the recovery codes. The next step is
+// unused.
 func (w *world) enroll() (key string, recovery []string) {
 	w.t.Helper()
 	e, err := w.x.Enroll(w.t.Context(), w.id("pwd"), w.user.Epoch, "alice")

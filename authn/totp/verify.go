@@ -18,8 +18,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// period is the length of a time step in seconds, and digits the length of a code (RFC 6238, sections
-// 4.1 and 5.3). A code is accepted one step early or late, because clocks differ.
+// period is the length of a time step in seconds, and digits the length of a code (RFC 6238,
+// sections 4.1 and 5.3). A code is accepted one step early or late, because clocks differ.
 const (
 	period = 30
 	digits = 6
@@ -56,8 +56,8 @@ func (t *TOTP) limited(ctx context.Context, subject string, f func() error) erro
 	return errors.Join(err, t.store.ForgiveAttempt(context.WithoutCancel(ctx), name))
 }
 
-// match returns the time step of which text is the code, now or one step before or after. A step that
-// was used does not match.
+// match returns the time step of which text is the code, now or one step before or after. A step
+// that was used does not match.
 func (t *TOTP) match(f storage.Factor, text string) (step int64, ok bool, err error) {
 	secret, err := t.open(f)
 	if err != nil {
@@ -84,9 +84,9 @@ func (t *TOTP) match(f storage.Factor, text string) (step int64, ok bool, err er
 // recoveryKey returns the key for new recovery codes.
 func (t *TOTP) recoveryKey() (string, keys.Key) { return t.ring.Newest(keys.FactorCodes) }
 
-// verify checks and uses up a code of the app, or a recovery code. The caller counts the attempt and
-// runs verify in a transaction. It returns errWrong for a code that is wrong, and storage.ErrConflict
-// or storage.ErrNotFound for one that was used.
+// verify checks and uses up a code of the app, or a recovery code. The caller counts the attempt
+// and runs verify in a transaction. It returns errWrong for a code that is wrong, and
+// storage.ErrConflict or storage.ErrNotFound for one that was used.
 func (t *TOTP) verify(ctx context.Context, subject string, epoch int64, code string) error {
 	f, err := t.app(ctx, subject)
 	switch {

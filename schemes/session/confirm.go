@@ -17,17 +17,17 @@ import (
 )
 
 // Reauthenticate records that the user of the request's session has just proved their identity
-// again. The session gets the current time as its time of login, the ACR and AMR of login, and a new
-// cookie; the old cookie becomes invalid. Data, absolute timeout and the remembered login of the
-// browser stay as they are, so a session that is restored from the remembered login has the time and
-// methods of the first login again. Use it in handlers with their own form; [Scheme.ConfirmForm] is a
-// complete page.
+// again. The session gets the current time as its time of login, the ACR and AMR of login, and a
+// new cookie; the old cookie becomes invalid. Data, absolute timeout and the remembered login of
+// the browser stay as they are, so a session that is restored from the remembered login has the
+// time and methods of the first login again. Use it in handlers with their own form;
+// [Scheme.ConfirmForm] is a complete page.
 //
 // Before the call, check where the request comes from ([csrf.Site].Check).
 //
-// The error is an [*authn.Error] with status 401 if there is no session of a user, or if the session
-// was deleted at the same time, and with status 403 if login is of another account. Other errors come
-// from the store. After an error, the session is unchanged.
+// The error is an [*authn.Error] with status 401 if there is no session of a user, or if the
+// session was deleted at the same time, and with status 403 if login is of another account. Other
+// errors come from the store. After an error, the session is unchanged.
 func (s *Scheme) Reauthenticate(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	old, err := s.loggedIn(r)
 	if err != nil {
@@ -76,12 +76,12 @@ type ConfirmOptions struct {
 
 // ConfirmForm returns the page on which logged-in users confirm their password before a sensitive
 // action, such as the login page of routes with authz.Fresh. GET shows a form. POST checks the
-// password of the account that is logged in, calls [Scheme.Reauthenticate], and redirects the browser
-// (303) to the path in "next", if that is a path of this origin (see [SafeNext]). Route both methods
-// to it, without the chain. It panics if pw is nil.
+// password of the account that is logged in, calls [Scheme.Reauthenticate], and redirects the
+// browser (303) to the path in "next", if that is a path of this origin (see [SafeNext]). Route
+// both methods to it, without the chain. It panics if pw is nil.
 //
-// Attempts count like logins, with the limiter of pw. A wrong password shows the form again, and the
-// session stays as it was. Other errors are answered as by [Scheme.LoginForm].
+// Attempts count like logins, with the limiter of pw. A wrong password shows the form again, and
+// the session stays as it was. Other errors are answered as by [Scheme.LoginForm].
 func (s *Scheme) ConfirmForm(pw authn.PasswordChecker, opts *ConfirmOptions) http.Handler {
 	var o ConfirmOptions
 	if opts != nil {

@@ -132,8 +132,8 @@ func (s *frame) loginForm(k keeper, pw authn.PasswordChecker, opts *FormOptions,
 	}))
 }
 
-// pageHeaders sets the headers of a page with a form. home reports that the form leads to the fallback;
-// any other page may redirect to another origin, to which browsers apply form-action too.
+// pageHeaders sets the headers of a page with a form. home reports that the form leads to the
+// fallback; any other page may redirect to another origin, to which browsers apply form-action too.
 func pageHeaders(h http.Header, home bool) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	action := ""

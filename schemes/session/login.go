@@ -82,8 +82,8 @@ func (s *Scheme) logInAs(w http.ResponseWriter, r *http.Request, login authn.Log
 }
 
 // Regenerate gives the session of the request a new cookie and invalidates the old one. Call it
-// when the session gains privileges, for example after a second factor. The data and the absolute
-// timeout of the session are kept.
+// when the session gains privileges. The data and the absolute timeout of the session are kept. To
+// record that the user proved their identity again, use [Scheme.Reauthenticate] instead.
 //
 // The error is an [*authn.Error] with status 401 if there is no session of a user, or if the
 // session was deleted at the same time. Other errors come from the store.

@@ -146,8 +146,8 @@ func (c *content) encode() []byte {
 	return append(b, c.data...)
 }
 
-// decodeContent decodes the result of encode in a cookie of that version. The content is authentic, but a later version of this
-// program may have written it.
+// decodeContent decodes the result of encode in a cookie of that version. The content is authentic,
+// but a later version of this program may have written it.
 func decodeContent(b []byte, version byte) (*content, error) {
 	d := decoder{b}
 	ok := true

@@ -112,8 +112,8 @@ type lists struct {
 	login                   []string // see loginOf
 }
 
-// loginOf returns how a user logged in as one list, so that records share it: the class, and then the
-// methods. It is nil if both are unknown.
+// loginOf returns how a user logged in as one list, so that records share it: the class, and then
+// the methods. It is nil if both are unknown.
 func loginOf(acr string, amr []string) []string {
 	if acr == "" && amr == nil {
 		return nil

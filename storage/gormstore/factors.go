@@ -17,8 +17,8 @@ const (
 	deleteFactor = "DELETE FROM vestibule_factors WHERE id = ? AND subject = ?"
 )
 
-// CreateFactor implements storage.Factors. It locks the account, so that the limit holds and deleting
-// the account deletes the factor, too.
+// CreateFactor implements storage.Factors. It locks the account, so that the limit holds and
+// deleting the account deletes the factor, too.
 func (s *Store) CreateFactor(ctx context.Context, f storage.Factor, epoch int64) error {
 	if err := f.Check(); err != nil {
 		return err

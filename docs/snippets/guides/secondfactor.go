@@ -15,8 +15,8 @@ import (
 
 // #region secondlogin
 
-// mountTwoSteps mounts a login page that asks for a code if the account has a second factor. The login
-// of device tokens has no second step, so it rejects such accounts.
+// mountTwoSteps mounts a login page that asks for a code if the account has a second factor. The
+// login of device tokens has no second step, so it rejects such accounts.
 func mountTwoSteps(mux *authz.Mux, browsers *session.Scheme, devices *knox.Scheme, passwords authn.PasswordChecker, factors *totp.TOTP, site *csrf.Site) {
 	code := factors.NewPage("/login/code", site, func(w http.ResponseWriter, r *http.Request, l authn.Login, remember bool) error {
 		if remember {

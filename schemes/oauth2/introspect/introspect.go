@@ -107,10 +107,9 @@ type Options struct {
 	// InsecureNoType accepts tokens without a "token_type". Do not set it for issuers that
 	// distinguish refresh tokens from access tokens only by this member.
 	InsecureNoType bool
-	// InsecureHTTP accepts an http introspection endpoint on any host. Set it only in development:
-	// the client's secret and the tokens are sent unencrypted.
+	// InsecureHTTP accepts an http endpoint on any host, for development: secrets are not encrypted.
 	InsecureHTTP bool
-	// LoginClaims uses auth_time, amr, and the acr that ACR translates, for authz.Fresh, Factors and ACR.
+	// LoginClaims uses auth_time, amr, and acr as ACR says. Without it, authz.Fresh rejects all users.
 	LoginClaims bool
 	// ACR maps the issuer's authentication context classes to yours; others count as none.
 	ACR map[string]string

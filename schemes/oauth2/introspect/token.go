@@ -40,8 +40,8 @@ type Token struct {
 	Bound bool
 	// Expires, NotBefore and AuthTime are zero if they are not in the response.
 	Expires, NotBefore, AuthTime time.Time
-	// ACR and AMR are "acr" and "amr" about the user's login (RFC 9470, section 6.2); "" and nil if they
-	// are not in the response.
+	// ACR and AMR are "acr" and "amr" about the user's login (RFC 9470, section 6.2); "" and nil if
+	// they are not in the response.
 	ACR string
 	AMR []string
 	// Claims is the whole response.

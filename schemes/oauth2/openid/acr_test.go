@@ -29,12 +29,12 @@ func logged(p *oauthtest.Provider, session, acr string, amr ...string) *authn.Id
 	return id
 }
 
-// The class, the methods and the time of the login are in everything that is issued for it, also after
-// a refresh, and nothing raises them.
+// The class, the methods and the time of the login are in everything that is issued for it, also
+// after a refresh, and nothing raises them.
 func TestLoginIsReported(t *testing.T) {
-	oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
-		for _, signed := range []bool{false, true} {
-			t.Run(fmt.Sprint("signed_", signed), func(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		t.Run(fmt.Sprint("signed_", signed), func(t *testing.T) {
+			oauthtest.Each(t, func(t *testing.T, s oauthtest.Store) {
 				p := oauthtest.NewProvider(t, s, jose.ES256, func(o *oauthtest.Options) { levels(o); o.SignedAccess = signed })
 				alice := logged(p, "s1", twoFactors, "pwd", "otp")
 				at := p.Clock()
@@ -61,8 +61,8 @@ func TestLoginIsReported(t *testing.T) {
 					got = p.Refreshes("app", got.Refresh)
 				}
 			})
-		}
-	})
+		})
+	}
 }
 
 // next returns where the login page leads back to, and the classes that it was asked for.

@@ -117,10 +117,10 @@ type Options struct {
 	// RequirePushed rejects authorization requests that were not pushed (RFC 9126). Without it,
 	// storage.Client.RequirePushed does so for one client.
 	RequirePushed bool
-	// ACRValues are the authentication context classes that logins can reach, the weakest first. Clients
-	// find them as acr_values_supported. If a client requests one of them by acr_values and the login
-	// reached neither it nor a stronger one, the user is sent to the login page once, with acr_values.
-	// Values that are not in the list are ignored.
+	// ACRValues are the authentication context classes that logins can reach, the weakest first.
+	// Clients find them as acr_values_supported. If a client requests one of them by acr_values and
+	// the login reached neither it nor a stronger one, the user is sent to the login page once, with
+	// acr_values. Values that are not in the list are ignored.
 	ACRValues []string
 	// StrictACR rejects a request whose acr_values the login did not reach with
 	// unmet_authentication_requirements. Without it, such a request is granted, and the tokens say

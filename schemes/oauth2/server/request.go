@@ -125,8 +125,8 @@ func (s *Server) ParseRequest(r *http.Request, v url.Values) (AuthorizationReque
 
 var errNoClient = oauth2.PageError("The client is unknown.")
 
-// address checks the redirect URI of a request of q's client, and the parameters that every response
-// contains.
+// address checks the redirect URI of a request of q's client, and the parameters that every
+// response contains.
 func (s *Server) address(q AuthorizationRequest, v url.Values) (AuthorizationRequest, error) {
 	q.RedirectURI = v.Get("redirect_uri")
 	switch {
