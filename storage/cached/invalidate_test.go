@@ -394,7 +394,7 @@ func TestEveryMethodIsThoughtOf(t *testing.T) {
 		"ClientByID", "ListClients", "CreateClient", "CreateCode", "CodeByDigest", "ConsumeCode", "DeleteCodes", "DeleteDeviceGrants",
 		"CreateAuthRequest", "AuthRequestByDigest", "ConsumeAuthRequest", "InTransaction", "Ping",
 		"CreateDeviceGrant", "DeviceGrantByUserCode", "DecideDeviceGrant", "PollDeviceGrant", "ConsumeDeviceGrant", "CountAttempt", "ForgiveAttempt",
-		"ConsentOf", "PutConsent", "DeleteConsent", "ConsumeJTI", "Used", "CloseGraceWindow", "SignedAccessStatus", "ListLinks",
+		"ConsentOf", "PutConsent", "DeleteConsent", "ConsumeJTI", "Used", "CloseGraceWindow", "SignedAccessStatus", "ListLinks", "CreateFactor", "DeleteFactor", "DeleteFactors", "FactorsOf", "UseFactor",
 	}
 	own := []string{
 		"SubjectPermissions", "SetSubjectPermissions", "SetSubjectGroups", "SetGroupPermissions",
