@@ -103,6 +103,12 @@ type Options struct {
 	// RequirePushed rejects authorization requests that were not pushed (RFC 9126). Without it,
 	// storage.Client.RequirePushed does so for one client.
 	RequirePushed bool
+	// AllowLocalhostPorts lets native clients use any port in a registered http redirect URI with
+	// the host localhost, as for loopback addresses. Set it for programs that cannot use 127.0.0.1.
+	// RFC 8252, section 8.3, advises against localhost, because a name can resolve to another
+	// address. Native clients then always need PKCE, and a consent for another port than the
+	// registered one is not remembered. Clients with a client ID metadata document do not need it.
+	AllowLocalhostPorts bool
 	// ClientDocuments accepts clients by their client ID metadata documents. Nil accepts only
 	// clients with a record.
 	ClientDocuments *ClientDocuments
