@@ -49,7 +49,7 @@ type Options struct {
 	Rand                                                   io.Reader
 	ClientDocuments                                        *server.ClientDocuments
 	Fetching                                               server.Fetching
-	RequirePushed, FAPI2, StrictACR                        bool
+	RequirePushed, FAPI2, StrictACR, AllowLocalhostPorts   bool
 	ACRValues                                              []string
 	// Of server.ChosenSecrets.
 	InsecureChosenSecrets server.SecretVerifier
@@ -123,7 +123,7 @@ func New(issuer string, store server.Store, o *Options) (*Server, error) {
 		Lifetimes: server.Lifetimes{AccessTTL: o.AccessTTL, CodeTTL: o.CodeTTL, DeviceTTL: o.DeviceTTL, RefreshTTL: o.RefreshTTL, AbsoluteTTL: o.AbsoluteTTL},
 		Scopes:    o.Scopes, SigningKeys: o.SigningKeys, Keys: o.Keys, Endpoints: o.Endpoints, Origins: o.Origins, Proxies: o.Proxies,
 		InsecureOptionalPKCE: o.InsecureOptionalPKCE, InsecureImplicitGrant: o.InsecureImplicitGrant, InsecurePasswordGrant: o.InsecurePasswordGrant,
-		AccessClaims: o.AccessClaims, ClientDocuments: o.ClientDocuments, Fetching: o.Fetching, RequirePushed: o.RequirePushed, FAPI2: o.FAPI2, ACRValues: o.ACRValues, StrictACR: o.StrictACR,
+		AccessClaims: o.AccessClaims, ClientDocuments: o.ClientDocuments, Fetching: o.Fetching, RequirePushed: o.RequirePushed, FAPI2: o.FAPI2, ACRValues: o.ACRValues, StrictACR: o.StrictACR, AllowLocalhostPorts: o.AllowLocalhostPorts,
 		Limits: o.Limits, InsecureNoLimits: o.InsecureNoLimits, Audit: o.Audit, Logger: o.Logger, Rand: o.Rand,
 	}
 	if o.SignedAccess {

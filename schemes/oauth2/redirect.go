@@ -13,8 +13,16 @@ import (
 // MatchRedirect reports whether the client may use a redirect URI. The URI must be equal, byte for
 // byte, to a registered one (RFC 9700, section 4.1.3). For a native client's http URI on a loopback
 // address (127.0.0.1 or [::1], not localhost) the port may differ (RFC 8252, section 7.3). For a
-// client with a client ID metadata document, the port of an http URI on localhost may differ, too.
-func MatchRedirect(c storage.Client, uri string) bool {
+// client with a client ID metadata document, the port of an http URI on localhost may differ, too;
+// for other clients see [MatchLocalhost].
+func MatchRedirect(c storage.Client, uri string) bool { return matchRedirect(c, uri, c.FromDocument()) }
+
+// MatchLocalhost is MatchRedirect for servers that accept any port on localhost: for a native client,
+// the port of an http URI on localhost may differ, too. Any program on the user's device can listen
+// there, so require PKCE and do not remember the user's consent (RFC 8252, section 8.3).
+func MatchLocalhost(c storage.Client, uri string) bool { return matchRedirect(c, uri, true) }
+
+func matchRedirect(c storage.Client, uri string, localhost bool) bool {
 	if uri == "" || len(uri) > 2048 {
 		return false
 	}
@@ -24,12 +32,12 @@ func MatchRedirect(c storage.Client, uri string) bool {
 	if !c.Native {
 		return false
 	}
-	free, ok := withoutPort(uri, c.FromDocument())
+	free, ok := withoutPort(uri, localhost)
 	if !ok {
 		return false
 	}
 	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
-		other, ok := withoutPort(registered, c.FromDocument())
+		other, ok := withoutPort(registered, localhost)
 		return ok && other == free
 	})
 }
@@ -67,7 +75,8 @@ func withoutPort(uri string, localhost bool) (string, bool) {
 // CheckRedirect returns an error unless the URI may be registered for a client. It must be
 // absolute, without a fragment, a user, or characters that browsers interpret differently. The
 // scheme must be https, or http for a loopback address. Native clients can also use a private
-// scheme in reverse domain form (RFC 8252, section 7.1), such as "com.example.app:/callback".
+// scheme in reverse domain form (RFC 8252, section 7.1), such as "com.example.app:/callback", or
+// with a host, "com.example.app://callback".
 func CheckRedirect(uri string, native bool) error {
 	bad := func(why string) error { return fmt.Errorf("oauth2: redirect URI %q: %s", uri, why) }
 	for i := range len(uri) {
@@ -95,7 +104,7 @@ func CheckRedirect(uri string, native bool) error {
 	case u.Scheme == "http" && syntax.IsLoopback(u.Hostname()):
 	case u.Scheme == "http" || u.Scheme == "https":
 		return bad("http is allowed only for loopback addresses")
-	case !native || !strings.Contains(u.Scheme, ".") || u.Host != "" || !strings.HasPrefix(uri[len(u.Scheme):], ":/"):
+	case !native || !strings.Contains(u.Scheme, ".") || !strings.HasPrefix(uri[len(u.Scheme):], ":/"):
 		return bad("unknown scheme (https, or for a native client a private scheme such as com.example.app:/callback)")
 	}
 	return nil

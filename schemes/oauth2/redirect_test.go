@@ -52,9 +52,18 @@ func TestMatchRedirect(t *testing.T) {
 				t.Errorf("%q: matches", bad)
 			}
 		}
+		for uri, want := range map[string]bool{
+			"http://localhost:5000/cb": true, "http://localhost:5001/cb": true, "http://localhost/cb": true, "http://127.0.0.1:1/callback": true,
+			"http://localhost:5001/cb/": false, "http://localhost:5001/callback": false, "https://localhost:5001/cb": false, "http://localhost.evil.example:5001/cb": false,
+			"http://localhost:80@evil.example/cb": false, "http://LOCALHOST:5001/cb": false, "http://127.0.0.1:5001/cb": false, "http://localhost:0/cb": false,
+		} {
+			if got := MatchLocalhost(native, uri); got != want {
+				t.Errorf("any port on localhost, %q: %t", uri, got)
+			}
+		}
 		notNative := native
 		notNative.Native = false
-		if MatchRedirect(notNative, "http://127.0.0.1:1/callback") {
+		if MatchRedirect(notNative, "http://127.0.0.1:1/callback") || MatchLocalhost(notNative, "http://localhost:5001/cb") {
 			t.Error("another port for a client that is not native")
 		}
 	})
@@ -62,7 +71,7 @@ func TestMatchRedirect(t *testing.T) {
 
 func TestCheckRedirect(t *testing.T) {
 	for uri, native := range map[string]bool{
-		"https://a.example/cb": false, "https://a.example": false, "https://a.example:8443/cb?x=1": false, "http://127.0.0.1/cb": true, "http://localhost:3000/": false, "com.example.app:/cb": true,
+		"https://a.example/cb": false, "https://a.example": false, "https://a.example:8443/cb?x=1": false, "http://127.0.0.1/cb": true, "http://localhost:3000/": false, "com.example.app:/cb": true, "com.example.app://callback": true, "com.example.app://host/cb": true,
 		"https://xn--bcher-kva.example/cb": false, "http://[::1]:8080/cb": true,
 	} {
 		if err := CheckRedirect(uri, native); err != nil {
@@ -71,7 +80,7 @@ func TestCheckRedirect(t *testing.T) {
 	}
 	for _, uri := range []string{
 		"", "/cb", "a.example/cb", "https://", "https:///cb", "http://a.example/cb", "http://127.0.0.1.a.example/", "https://a.example/#", "https://a.example/cb#x", "https://u@a.example/", "https://u:p@a.example/cb",
-		"https://*.a.example/cb", "https://a.example/a b", "https://a.example/\\b", "https://a.example/a/../b", "https://a.example/..", "javascript:alert(1)", "data:text/html,x", "file:///x", "app:/cb", "com.example.app://host/cb",
+		"https://*.a.example/cb", "https://a.example/a b", "https://a.example/\\b", "https://a.example/a/../b", "https://a.example/..", "javascript:alert(1)", "data:text/html,x", "file:///x", "app:/cb", "app://host/cb", "com.example.app://u@host/cb", "com.example.app://a,b/cb",
 		"com.example.app:cb", "ftp://a.example/", "https://a.example/<b>", "https://a.example/é", "https://a.example/" + strings.Repeat("a", 3000),
 		"https://a.example;sandbox/cb", "https://a.example,b.example/cb", "https://'self'/cb", "https://$a/cb", "http://[::1%25eth0]/cb",
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/vestibule-auth/vestibule/schemes/oauth2"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/internal/syntax"
 	"github.com/vestibule-auth/vestibule/schemes/oauth2/server"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -18,13 +19,14 @@ import (
 // rememberable reports whether a request may be granted without showing the page, because of a
 // remembered consent or because the client is trusted. It returns false for an implicit grant, and
 // for a public client that any program on the user's machine could impersonate (RFC 8252, section
-// 8.6).
+// 8.6), and for another port on localhost than the registered one.
 func rememberable(q server.AuthorizationRequest) bool {
 	if q.Implicit {
 		return false
 	}
 	if !q.Registered.Public() && !q.Registered.FromDocument() {
-		return true
+		// The port on localhost is free only by an option of the server.
+		return oauth2.MatchRedirect(q.Registered, q.To)
 	}
 	return !syntax.LeadsToDevice(q.To)
 }

@@ -91,8 +91,10 @@ func siteOf(uri string) string {
 	switch {
 	case err != nil:
 		return ""
-	case to.Host == "" || syntax.IsLoopback(to.Hostname()):
-		return "a program on this device: " + cmp.Or(to.Host, to.Scheme)
+	case to.Scheme != "https" && to.Scheme != "http": // a private scheme, whose host, if any, names nobody
+		return "a program on this device: " + to.Scheme
+	case syntax.IsLoopback(to.Hostname()):
+		return "a program on this device: " + to.Host
 	}
 	return to.Host
 }
@@ -158,7 +160,7 @@ func refusedOf(q server.AuthorizationRequest, e *oauth2.Error, to string) refuse
 	if errors.Is(e, errDenied) {                                                                                                                                                        // the user did it, and the description is for the client
 		shown.Title, shown.Description = "Access denied", "You did not allow access to your account."
 	}
-	if u, err := url.Parse(q.To); err == nil && u.Host != "" {
+	if u, err := url.Parse(q.To); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
 		shown.Site = u.Host
 	}
 	return shown

@@ -76,7 +76,7 @@ func (s *Server) RecordClient(ctx context.Context, q *AuthorizationRequest) erro
 		return err
 	}
 	q.withDocument(c, nil)
-	if c.Disabled || !q.addressed() {
+	if c.Disabled || !s.addressed(q) {
 		return errDropped
 	}
 	return nil

@@ -126,6 +126,12 @@ type Options struct {
 	// unmet_authentication_requirements. Without it, such a request is granted, and the tokens say
 	// which class the login reached. Requests for unknown classes are rejected, too.
 	StrictACR bool
+	// AllowLocalhostPorts lets native clients use any port in a registered http redirect URI with
+	// the host localhost, as for loopback addresses. Set it for programs that cannot use 127.0.0.1.
+	// RFC 8252, section 8.3, advises against localhost, because a name can resolve to another
+	// address. Native clients then always need PKCE, and a consent for another port than the
+	// registered one is not remembered. Clients with a client ID metadata document do not need it.
+	AllowLocalhostPorts bool
 	// ClientDocuments accepts clients by their client ID metadata documents. Nil accepts only
 	// clients with a record.
 	ClientDocuments *ClientDocuments

@@ -130,7 +130,7 @@ var errNoClient = oauth2.PageError("The client is unknown.")
 func (s *Server) address(q AuthorizationRequest, v url.Values) (AuthorizationRequest, error) {
 	q.RedirectURI = v.Get("redirect_uri")
 	switch {
-	case q.RedirectURI != "" && oauth2.MatchRedirect(q.Registered, q.RedirectURI):
+	case q.RedirectURI != "" && s.matches(q.Registered, q.RedirectURI):
 		q.To = q.RedirectURI
 	case q.RedirectURI == "" && len(q.Registered.RedirectURIs) == 1:
 		q.To = q.Registered.RedirectURIs[0]
@@ -145,6 +145,11 @@ func (s *Server) address(q AuthorizationRequest, v url.Values) (AuthorizationReq
 	}
 	q.State, q.Nonce = v.Get("state"), v.Get("nonce")
 	return q, nil
+}
+
+// matches reports whether the client may use a redirect URI.
+func (s *Server) matches(c storage.Client, uri string) bool {
+	return oauth2.MatchRedirect(c, uri) || s.opts.AllowLocalhostPorts && oauth2.MatchLocalhost(c, uri)
 }
 
 // rest checks the parameters whose errors may be sent to the redirect URI.
@@ -237,9 +242,10 @@ func (s *Server) challenge(q *AuthorizationRequest, v url.Values) error {
 	return nil
 }
 
-// mayOmitPKCE reports whether a client may request a code without a challenge.
+// mayOmitPKCE reports whether a client may request a code without a challenge. A client that may use
+// any port on localhost never may, because any program there can receive its codes.
 func (s *Server) mayOmitPKCE(c storage.Client) bool {
-	return s.opts.InsecureOptionalPKCE && !c.Public() && !c.FromDocument()
+	return s.opts.InsecureOptionalPKCE && !c.Public() && !c.FromDocument() && !(s.opts.AllowLocalhostPorts && c.Native)
 }
 
 var (

@@ -56,7 +56,7 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 	case used:
 		return was, unknown
 	}
-	if !q.addressed() {
+	if !s.addressed(&q) {
 		return q, oauth2.PageError("The redirect_uri is no longer registered.")
 	}
 	return q, s.resume(&q)
@@ -79,7 +79,7 @@ func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte
 		q.withDocument(c, body)
 	}
 	switch {
-	case errors.Is(err, storage.ErrNotFound), err == nil && (c.Disabled || !q.addressed()):
+	case errors.Is(err, storage.ErrNotFound), err == nil && (c.Disabled || !s.addressed(&q)):
 		return q, errNoClient
 	case err != nil:
 		return q, err
@@ -111,12 +111,12 @@ func (s *Server) resume(q *AuthorizationRequest) error {
 
 // addressed sets the URL to which the response to a stored request is sent, and reports whether it
 // is still registered for the client.
-func (q *AuthorizationRequest) addressed() bool {
+func (s *Server) addressed(q *AuthorizationRequest) bool {
 	q.To = q.RedirectURI
 	if q.To == "" && len(q.Registered.RedirectURIs) == 1 {
 		q.To = q.Registered.RedirectURIs[0]
 	}
-	return oauth2.MatchRedirect(q.Registered, q.To)
+	return s.matches(q.Registered, q.To)
 }
 
 // spentFor is how long a used request is remembered: longer than a page that shows it can be
