@@ -37,7 +37,7 @@ func TestOAuth2Proxy(t *testing.T) {
 
 	// The proxy renews when the session is a second old. Its clock is its own, so the page is asked for
 	// until the application gets another token.
-	for deadline := time.Now().Add(time.Minute); len(g.given()) < 2; time.Sleep(50 * time.Millisecond) { //house: the proxy has a clock of its own
+	for deadline := time.Now().Add(time.Minute); len(g.given()) < 2; time.Sleep(50 * time.Millisecond) { //house: the proxy is another program with a clock of its own
 		g.says(t, alice, "/", "the API says 200 alice")
 		if time.Now().After(deadline) {
 			t.Fatal("nothing was renewed")
@@ -52,7 +52,7 @@ func TestOAuth2Proxy(t *testing.T) {
 	if status, _ := profile(t.Context(), g.issuer, given[len(given)-1]); status != http.StatusUnauthorized {
 		t.Errorf("the token after the logout: %d", status)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { //house: the proxy has a clock of its own
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { //house: the proxy is another program with a clock of its own
 		p, err := alice.Send(http.MethodGet, g.address+"/", nil)
 		if err != nil {
 			t.Fatal(err)
