@@ -219,9 +219,10 @@ func (v *Verifier) foreign(ctx context.Context, k *known) (err error) {
 		if err != nil {
 			return err
 		}
-		// A blocklist without the accounts has no epochs. Without a subject, the epoch is the least one
-		// of all accounts, and Version may be that of a client.
-		if subject != "" && k.access.Version < st.Epoch {
+		// A blocklist without the accounts has no epochs, so 0 says nothing. Without a subject, the
+		// epoch is the least one of all accounts, and Version may be that of a client. A later Version
+		// is no current one either: it can be of a time that a restore of the database took back.
+		if subject != "" && st.Epoch != 0 && k.access.Version != st.Epoch {
 			return v.invalid.WithCause(credential.ErrEpoch)
 		}
 		if st.Blocked {

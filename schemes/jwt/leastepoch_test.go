@@ -25,6 +25,7 @@ func TestLogoutAllAndOtherIssuers_attack_496(t *testing.T) {
 		subjects(t, own, ring, map[string]claims{
 			"@/app of a client": {"sub": "app", "ver": 1},
 			"- of a user":       {"sub": "user-7", "ver": 1}, // before the logout
+			"- after a restore": {"sub": "user-7", "ver": int64(1) << 60},
 		})
 	})
 }

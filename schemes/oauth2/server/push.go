@@ -37,7 +37,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	q := AuthorizationRequest{MaxAge: -1}
 	c, err := s.authenticate(r, f, func(ctx context.Context, id string) (storage.Client, error) {
 		if s.isDocument(id) {
-			if err := s.checkAlone(f.Values); err != nil {
+			if err := s.checkBeforeDocument(ctx, id, f.Values); err != nil {
 				return storage.Client{}, err
 			}
 		}

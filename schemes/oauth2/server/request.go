@@ -99,7 +99,7 @@ func (s *Server) ParseRequest(r *http.Request, v url.Values) (AuthorizationReque
 			q.Client = id
 			return s.pushedRequest(ctx, q, uri, from)
 		}
-		if err := s.checkAlone(v); err != nil {
+		if err := s.checkBeforeDocument(ctx, id, v); err != nil {
 			return q, err
 		}
 	}

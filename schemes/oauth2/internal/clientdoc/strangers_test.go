@@ -165,3 +165,16 @@ func TestWithdrawnRights_attack_494(t *testing.T) {
 		}
 	}
 }
+
+// An administrator registered a client whose ID is a URL. The rules of documents do not hold for it.
+func TestPinnedClientHasItsOwnScopes(t *testing.T) {
+	w := newWorld(t, nil)
+	const id = "https://pinned.example/c"
+	oauthtest.Must(t, w.DB.CreateClient(t.Context(), storage.Client{
+		ID: id, Name: "Pinned", Method: "none", RedirectURIs: []string{redirect}, Grants: []string{"authorization_code"}, Scopes: []string{"read", "write"},
+		Document: storage.ClientDocument{Pinned: true}, Created: w.Clock(),
+	}))
+	if got := w.asks(oauthtest.Query(id, "redirect_uri", redirect, "scope", "read write")); got != "page" {
+		t.Error(got)
+	}
+}
