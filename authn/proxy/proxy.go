@@ -123,8 +123,8 @@ type forwardAuth struct {
 // reads only the headers of the dialect, and each must occur exactly once.
 //
 // The responses are:
-//   - 204 (Envoy: 200): allowed. Identity headers describe the caller, with all bytes outside
-//     %x21-7E and "%" percent-encoded. They are empty for an anonymous request.
+//   - 204 (Envoy: 200): allowed. Identity headers describe the caller. In their values, "%"
+//     and all bytes except 0x21 to 0x7E are percent-encoded. They are empty for an anonymous request.
 //   - 303 to ForwardAuthOptions.Login for an anonymous visitor of a page, and for one whose session
 //     has expired (see authn.Page). nginx gets 401 with that Location, because auth_request turns a
 //     303 into a 500.

@@ -23,8 +23,9 @@ type LoginLimits struct {
 	// Account limits attempts of unknown callers at one account from networks that already tried
 	// this account within the last day: 100/h and 300/d.
 	Account []Rate
-	// AccountFirst is a reserve for the first attempt of a network at an account in a day: 30/h and
-	// 100/d. With it, a few networks cannot use up the limit of an account.
+	// AccountFirst limits attempts at one account from all networks that have not tried the account
+	// within the last day: 30/h and 100/d. It is separate from Account, so a few networks cannot use up
+	// both.
 	AccountFirst []Rate
 	// Source, Block and Net limit all attempts of unknown callers from an IPv4 address or IPv6 /64
 	// (30/m and 300/h), from an IPv4 /28 or IPv6 /56 (60/m and 600/h), and from a network (120/m

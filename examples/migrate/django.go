@@ -92,7 +92,9 @@ func endInDjango(ctx context.Context, db *gormstore.Store, subject string, queri
 }
 
 // issuedSince reports whether Django issued a credential after Vestibule last revoked those of the
-// account. The epoch of a subject is 0, or the time of that revocation in microseconds.
+// account. The epoch of a subject is 0, or the time of that revocation in microseconds. After all
+// accounts were logged out (storage.LogoutAll), it can be up to 72 minutes later, and so long Django's
+// new credentials are rejected.
 func issuedSince(epoch int64, created time.Time) bool {
 	return epoch == 0 || created.UnixMicro() > epoch
 }

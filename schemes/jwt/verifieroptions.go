@@ -174,9 +174,9 @@ type VerifierOptions struct {
 	// token then has several spellings, so do not identify it by its text.
 	Padded bool
 	// LoginClaims uses the claims auth_time and amr of another issuer, and acr as mapped by ACR.
-	// Without it, Identity.AuthTime, ACR and AMR are empty, so that authz.Fresh, authz.ACR and
-	// authz.Factors reject its users, because what another issuer calls a second factor may not be
-	// one here. OwnIssuer implies LoginClaims, and keeps the classes unchanged.
+	// If it is false, Identity.AuthTime, ACR and AMR are empty, and authz.Fresh, authz.ACR and
+	// authz.Factors reject the issuer's users. This is the default, because what another issuer calls
+	// a second factor may not be one here. OwnIssuer implies LoginClaims, and keeps the classes unchanged.
 	LoginClaims bool
 	// ACR maps authentication context classes of another issuer to classes of this application, for
 	// LoginClaims. Classes that it does not contain are dropped.

@@ -37,7 +37,7 @@ import (
 // Store is a store with all parts.
 type Store interface{ storage.Complete }
 
-// Opened is what a function for [RunParts] returns: the store for one rule.
+// Opened is a store for [RunParts], which gets a new one for each rule.
 type Opened struct {
 	// Store is the store under test.
 	Store any

@@ -65,8 +65,9 @@ func GitHubActions(audience, repository, owner, ref string, events ...string) Pr
 
 // GitLabCI accepts ID tokens of the CI jobs of one project on protected branches. url is the
 // instance's address. audience is the "aud" that the job requests, which must be your own, because
-// the instance's sign-in has the same issuer. project is the numeric ID. It must be the project of
-// the code and of the job, so that merge requests from forks are rejected. This requires GitLab 18.4.
+// the instance's sign-in has the same issuer. project is the numeric ID. A token
+// must name it twice: as the project of the code and as the project that runs the job. So jobs for
+// merge requests from forks are rejected. This requires GitLab 18.4.
 //
 // If you customized "sub" so that it can be longer than 255 bytes, set Options.SubjectClaim and
 // Options.ClientClaims to another claim.

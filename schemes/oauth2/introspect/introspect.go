@@ -141,7 +141,7 @@ type Scheme struct {
 
 // New returns a scheme for the opaque tokens of issuer. endpoint is its introspection endpoint: an
 // https URL (http only for a loopback address). The argument by holds the client ID and the secret
-// with which the scheme authenticates there, with HTTP Basic. "aud" of the response must contain
+// that the scheme sends there with HTTP Basic. "aud" of the response must contain
 // audience. "iss", if present, must be issuer. Both are compared byte for byte.
 //
 // Identities have the Issuer, the Client from "client_id", and the scopes from "scope", which are

@@ -47,7 +47,8 @@ func (s *Server) Change(ctx context.Context, fn func(context.Context) error) err
 }
 
 // Notify passes an event to Options.Audit, with the name of the scheme, and logs reuse of codes and
-// refresh tokens. In InTx it waits for the commit. Packages that extend the server report their
+// refresh tokens. Inside InTx, Notify returns immediately, and the
+// event is sent after the commit. Packages that extend the server report their
 // events with it.
 func (s *Server) Notify(ctx context.Context, e audit.Event) {
 	if held, ok := ctx.Value(heldKey{}).(*[]audit.Event); ok {

@@ -59,7 +59,7 @@ type AuthorizationRequest struct {
 	Document *StoredDocument `json:"document,omitempty"`
 	// Registered is the client's current record, or what its document says.
 	Registered storage.Client `json:"-"`
-	// Spends is the digest of the pushed request in a stored one; nil for other requests.
+	// Spends is Pushed in the stored form of the request. It is nil if the request was not pushed.
 	Spends []byte `json:"spends,omitempty"`
 	// Pushed is the digest of a pushed request, which is used up when the user decides; see
 	// [Server.SpendRequest]. PushedAt is the time at which the client pushed it. Both are zero for
