@@ -16,7 +16,7 @@ var rooms = [][]string{
 	{"schemes/oauth2"},
 	{"schemes/oauth2/introspect", "schemes/oauth2/backchannel", "schemes/oauth2/resource"},
 	{"schemes/oauth2/server"},
-	{"schemes/oauth2/registration", "schemes/oauth2/openid", "schemes/oauth2/exchange"},
+	{"schemes/oauth2/registration", "schemes/oauth2/openid", "schemes/oauth2/exchange", "schemes/oauth2/globalrevocation"},
 	{"schemes/oauth2/consent"},
 }
 

@@ -91,6 +91,7 @@ var rules = []rule{
 	{"schemes/oauth2/internal/page", []string{"authn", "authn/audit", "credential", "keys", "storage", "internal/bounded", "internal/elapsed", "internal/network", "internal/params", "internal/same", "internal/style"}},
 	{"schemes/oauth2/server", append([]string{"schemes/oauth2", "schemes/oauth2/dpop"}, serverDeps...)},
 	{"schemes/oauth2/registration", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
+	{"schemes/oauth2/globalrevocation", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
 	{"schemes/oauth2/exchange", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server"}, serverDeps...)},
 	{"schemes/oauth2/openid", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},
 	{"schemes/oauth2/consent", append([]string{"schemes/oauth2", "schemes/oauth2/dpop", "schemes/oauth2/server", "schemes/oauth2/internal/page", "authn/csrf"}, serverDeps...)},

@@ -1,8 +1,6 @@
 package openid
 
 import (
-	"cmp"
-	"errors"
 	"mime"
 	"net/http"
 	"slices"
@@ -20,7 +18,7 @@ import (
 // gets 401. The endpoint applies the limit of rejected credentials ([authn.Options.Refusals]) of
 // the middleware around it; see [authn.Middleware.Public].
 func (p *Provider) UserInfo() http.Handler {
-	own := limited{p.scheme.At(p.server.URL(p.server.Options().Endpoints.UserInfo))}
+	own := p.scheme.Own(p.server.URL(p.server.Options().Endpoints.UserInfo))
 	alone := authn.New(authn.Chain{own}, &authn.Options{Logger: p.log})
 	return p.server.CORS("GET, POST", p.readForm(alone.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, err := p.userInfo(w, r)
@@ -84,34 +82,4 @@ func (p *Provider) userInfo(w http.ResponseWriter, r *http.Request) (map[string]
 	}
 	claims["sub"] = id.Subject
 	return claims, nil
-}
-
-// limited is the scheme of an endpoint under the limits of refused credentials that the middleware in
-// front of it has, which asks no chain.
-type limited struct{ authn.Authenticator }
-
-// Unwrap returns the scheme.
-func (l limited) Unwrap() authn.Authenticator { return l.Authenticator }
-
-// Headers returns Authorization.
-func (limited) Headers() []string { return []string{"Authorization"} }
-
-// Authenticate implements authn.Authenticator.
-func (l limited) Authenticate(r *http.Request) (authn.Identity, error) {
-	text := cmp.Or(authn.RawCredentials(r, "Bearer"), authn.RawCredentials(r, "DPoP"))
-	own, err := authn.AdmitOwn(r, text)
-	if err != nil {
-		return authn.Identity{}, err
-	}
-	id, err := l.Authenticator.Authenticate(r)
-	var refused *authn.Error
-	switch {
-	case err == nil:
-		own.Accepted(id)
-	case errors.Is(err, authn.ErrUnrecognized), errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
-		if tooMany := own.Unknown(); tooMany != nil {
-			return authn.Identity{}, tooMany
-		}
-	}
-	return id, err
 }

@@ -22,7 +22,8 @@ type Extension struct {
 	IgnoredScopes []string
 	// IDTokens issues ID tokens together with access tokens. A server has at most one.
 	IDTokens IDTokens
-	// Metadata returns a struct or map whose members are added to the metadata.
+	// Metadata returns a struct or map whose members are added to the metadata. Two extensions MUST
+	// NOT add the same member, because clients reject or confuse duplicates.
 	Metadata func(context.Context) (any, error)
 	// Registration is the path of the registration endpoint, for the metadata.
 	Registration string
@@ -73,16 +74,14 @@ func (h Hint) IsOf(c storage.Client) bool {
 }
 
 // Extend adds an extension. Call it while you construct the server, before the first request; it is
-// not safe for concurrent use. It returns an error if the server already has ID tokens, metadata or
-// a registration endpoint of another extension, if it already has one of the grant types, or if a
+// not safe for concurrent use. It returns an error if the server already has ID tokens or a
+// registration endpoint of another extension, if it already has one of the grant types, or if a
 // scope is invalid.
 func (s *Server) Extend(e Extension) error {
 	x := &s.extended
 	switch {
 	case e.IDTokens != nil && x.IDTokens != nil:
 		return errors.New("server: Extend: server already issues ID tokens")
-	case e.Metadata != nil && x.Metadata != nil:
-		return errors.New("server: Extend: metadata is already extended")
 	case e.Registration != "" && x.Registration != "":
 		return errors.New("server: Extend: server already has a registration endpoint")
 	}
@@ -104,7 +103,7 @@ func (s *Server) Extend(e Extension) error {
 		x.IDTokens = e.IDTokens
 	}
 	if e.Metadata != nil {
-		x.Metadata = e.Metadata
+		s.described = append(s.described, e.Metadata)
 	}
 	if e.Registration != "" {
 		x.Registration = e.Registration

@@ -236,6 +236,18 @@ func (s *Server) AdmitChange(r *http.Request, c storage.Client) error {
 	return s.admit(r.Context(), workChange.name, s.cells(r, workChange, own)...)
 }
 
+// globalRevocations is how many accounts a client may log out per hour, half of them immediately.
+const globalRevocations = 1000
+
+// AdmitGlobalRevocation counts a request of a client that logs out an account everywhere; see package
+// globalrevocation. Above the limit it returns an *oauth2.Error with status 429.
+func (s *Server) AdmitGlobalRevocation(r *http.Request, client string) error {
+	if s.opts.Limits == nil {
+		return nil
+	}
+	return s.admit(r.Context(), "global revocation", bound(s.cellKey("global revocation", client), globalRevocations, time.Hour, false))
+}
+
 // admit takes a unit of each cell, or returns an error with status 429.
 func (s *Server) admit(ctx context.Context, what string, cells ...Cell) error {
 	now := s.apiOpts.Clock()

@@ -62,18 +62,23 @@ func (s *Server) Metadata() http.Handler {
 // metadata returns the document with the members that extensions add.
 func (s *Server) metadata(ctx context.Context) ([]byte, error) {
 	body, err := json.Marshal(s.ownMetadata())
-	if err != nil || s.extended.Metadata == nil {
-		return body, err
-	}
-	added, err := s.extended.Metadata(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tail, err := json.Marshal(added)
-	if err != nil || len(tail) <= len("{}") {
-		return body, err
+	for _, of := range s.described {
+		added, err := of(ctx)
+		if err != nil {
+			return nil, err
+		}
+		tail, err := json.Marshal(added)
+		if err != nil {
+			return nil, err
+		}
+		if len(tail) > len("{}") {
+			body = append(append(body[:len(body)-1], ','), tail[1:]...)
+		}
 	}
-	return append(append(body[:len(body)-1], ','), tail[1:]...), nil
+	return body, nil
 }
 
 func (s *Server) ownMetadata() metadata {

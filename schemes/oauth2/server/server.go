@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -70,8 +71,9 @@ type Server struct {
 	ownKey    keys.Key // encrypts hints if there is no key ring
 	fetches   *fetches
 	keySets   *keySets
-	documents *documents  // nil without ClientDocuments
-	extended  Extension   // the sum of all extensions
+	documents *documents // nil without ClientDocuments
+	extended  Extension  // the sum of all extensions, without their metadata
+	described []func(context.Context) (any, error)
 	fellBack  atomic.Bool // the limiter is failing
 }
 
