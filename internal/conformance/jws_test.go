@@ -165,7 +165,13 @@ func verify(token string, keys []map[string]any) error {
 		case "PS256":
 			return rsa.VerifyPSS(public, crypto.SHA256, sum[:], sig, nil)
 		case "ES256":
-			if len(sig) == 64 && ecdsa.Verify(&ecdsa.PublicKey{Curve: elliptic.P256(), X: field("x"), Y: field("y")}, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
+			point := append(field("x").FillBytes(make([]byte, 33)), field("y").FillBytes(make([]byte, 32))...)
+			point[0] = 4 // uncompressed (SEC 1, section 2.3.3)
+			key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+			if err != nil {
+				return err
+			}
+			if len(sig) == 64 && ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
 				return nil
 			}
 			return errors.New("wrong signature")
