@@ -107,7 +107,7 @@ func TestFirstLoginsAtTheSameTime(t *testing.T) {
 }
 
 // An address links nothing. A new account whose name is taken gets an error, not the account.
-func TestAddressLinksNothing(t *testing.T) {
+func TestAddressLinksNothing_attack_504(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		addAlice(t, s)
 		d := directory(t, s, link.Options{First: func(_ context.Context, p link.Person) (link.Decision, error) {

@@ -304,7 +304,7 @@ func TestAttemptsAreLimited(t *testing.T) {
 	}
 }
 
-func TestPendingLoginEnds(t *testing.T) {
+func TestPendingLoginEnds_attack_501(t *testing.T) {
 	w := newWorld(t, memory.New(nil))
 	key, _ := w.enroll()
 	first := w.begin()
@@ -333,7 +333,7 @@ func TestPendingLoginEnds(t *testing.T) {
 }
 
 // Of concurrent logins with one code, one succeeds, on every store.
-func TestOneCodeOneLogin(t *testing.T) {
+func TestOneCodeOneLogin_attack_500(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storagetest.Store) {
 		db, ok := s.(totp.Store)
 		if !ok {

@@ -79,7 +79,7 @@ func TestDisabledAccount(t *testing.T) {
 
 // Only the recent session of an account links it, from the application's own page, and only in the
 // browser with that session.
-func TestLink(t *testing.T) {
+func TestLink_attack_505(t *testing.T) {
 	p := newProvider(t)
 	a := newApp(t, client(p.server), p.named("one"))
 	a.add("1", "alice", "")

@@ -70,7 +70,7 @@ func TestIDTokens(t *testing.T) {
 }
 
 // A response belongs to the browser and the login that began it, and is used once.
-func TestForeignResponses(t *testing.T) {
+func TestForeignResponses_attack_503(t *testing.T) {
 	p := newProvider(t)
 	a := newApp(t, client(p.server), p.named("one"))
 	attacker, victim := a.browser(), a.browser()
@@ -117,7 +117,7 @@ func TestForeignResponses(t *testing.T) {
 }
 
 // A response of one provider is never used at another (RFC 9207, and a redirect URI for each).
-func TestMixUp(t *testing.T) {
+func TestMixUp_attack_502(t *testing.T) {
 	honest, evil := newProvider(t), newProvider(t)
 	a := newApp(t, client(honest.server), honest.named("honest"), evil.named("evil"))
 	b := a.browser()

@@ -33,7 +33,7 @@ func eachCached(t *testing.T, f func(t *testing.T, w *oauthtest.World)) {
 
 // Behind a cache, too, no token of a chain of exchanges survives log-out-everywhere: not at the API,
 // not in an introspection, and not as the subject of another exchange.
-func TestLogOutEverywhereRevokesChains(t *testing.T) {
+func TestLogOutEverywhereRevokesChains_attack_497(t *testing.T) {
 	check := func(t *testing.T, w *oauthtest.World) {
 		token := w.Exchange("app", w.Code("app", nil)).Access
 		chain := []string{token}
@@ -170,7 +170,7 @@ func TestExchangeWithoutAStore(t *testing.T) {
 }
 
 // An agent cannot approve, list or revoke anything for its user, and is not first-party.
-func TestAgentsAreNotTheUser(t *testing.T) {
+func TestAgentsAreNotTheUser_attack_499(t *testing.T) {
 	w := newWorld(t, memory.New(nil), false)
 	token := exchanges(w, "next", w.Exchange("app", w.Code("app", nil)).Access).Access
 	id, err := w.Identity(token)

@@ -80,7 +80,7 @@ func TestOtherClientsTokens(t *testing.T) {
 
 // An exchanged token keeps the time of the login and never outlives the token it was issued for.
 // Without a scope in common there is none.
-func TestExchangedTokensHaveLess(t *testing.T) {
+func TestExchangedTokensHaveLess_attack_498(t *testing.T) {
 	each(t, func(t *testing.T, w *oauthtest.World) {
 		login := w.Clock().Add(-time.Hour).Truncate(time.Second)
 		token := w.Exchange("app", w.Code("app", func(c *storage.Code) { c.AuthTime, c.Scopes = login, []string{"read", "write"} }))

@@ -215,7 +215,7 @@ func TestFormats(t *testing.T) {
 
 // Only a client's own token with the scope is accepted. What the response says about accounts is for
 // such clients only.
-func TestCallers(t *testing.T) {
+func TestCallers_attack_506(t *testing.T) {
 	w := newWorld(t, memory.New(nil), nil)
 	app, err := w.DB.ClientByID(t.Context(), "app")
 	oauthtest.Must(t, err)
