@@ -115,6 +115,18 @@ func newFixture(t testing.TB, p profile) *fixture {
 	return f
 }
 
+// passwordClass is the authentication context class of logins with a password.
+const passwordClass = "password"
+
+// classified tells the class of a login.
+type classified struct{ *password.Checker }
+
+func (c classified) CheckPassword(r *http.Request, name, password string) (authn.Login, error) {
+	l, err := c.Checker.CheckPassword(r, name, password)
+	l.ACR = passwordClass
+	return l, err
+}
+
 // handler returns the server with its pages and an API.
 func (f *fixture) handler(t testing.TB, p profile, db *gormstore.Store, ring *keys.Ring, passwords *password.Checker) http.Handler {
 	t.Helper()
@@ -124,7 +136,7 @@ func (f *fixture) handler(t testing.TB, p profile, db *gormstore.Store, ring *ke
 	apiOptions := &oauth2.Options{Audience: f.issuer, Clock: f.clock}
 	options := &server.Options{
 		Keys: ring, SigningKeys: must[*jose.KeySet](t)(jose.NewKeySet(key)), Logger: slog.New(slog.DiscardHandler),
-		Scopes: map[string]string{"profile": "", "email": "", "address": "", "phone": ""},
+		Scopes: map[string]string{"profile": "", "email": "", "address": "", "phone": ""}, ACRValues: []string{passwordClass, "strong"},
 	}
 	if p.fapi {
 		apiOptions.DPoP = must[*dpop.Verifier](t)(dpop.New(f.issuer, db, &dpop.Options{Clock: f.clock}))
@@ -145,7 +157,7 @@ func (f *fixture) handler(t testing.TB, p profile, db *gormstore.Store, ring *ke
 	}
 
 	mux := authz.NewMux(authn.New(authn.Chain{browsers, api}, &authn.Options{Clock: f.clock, Logger: slog.New(slog.DiscardHandler)})).RequireScopes()
-	mux.Public("/login", browsers.LoginForm(passwords, nil))
+	mux.Public("/login", browsers.LoginForm(classified{passwords}, nil))
 	for _, r := range srv.Routes() {
 		switch r.Access {
 		case server.ForClients:
