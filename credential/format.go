@@ -138,7 +138,7 @@ func IsToken(text string) bool {
 }
 
 // shipped are the default prefixes of this module's tokens, with spaces around each.
-const shipped = " vac vat vco vcs vdc vkn vlo vor vpa vpr vrg vri vrt vsr vss vst "
+const shipped = " vac vat vco vcs vdc vkn vlo vor vpa vpl vpr vrg vri vrt vsr vss vst "
 
 // HasShippedPrefix reports whether text begins with a default prefix of this module's schemes and
 // "_". The rest of the text may be malformed, because a token with a wrong character is still a

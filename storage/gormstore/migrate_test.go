@@ -51,6 +51,15 @@ func files(t *testing.T, kind string) int {
 	return len(list)
 }
 
+// withoutFactorsAndLinks are the statements that undo the migrations 20 and 21.
+func withoutFactorsAndLinks() []string {
+	list := []string{"DROP TABLE vestibule_links", "DROP TABLE vestibule_factors"}
+	for _, table := range []string{"sessions", "families", "codes", "access_tokens", "device_grants"} {
+		list = append(list, "ALTER TABLE vestibule_"+table+" DROP COLUMN acr", "ALTER TABLE vestibule_"+table+" DROP COLUMN amr")
+	}
+	return list
+}
+
 // What a client might ask tokens for before there were two rights it may still ask tokens
 // for; it serves nothing until somebody says so.
 func TestResourcesOfEarlierVersions(t *testing.T) {
@@ -71,7 +80,7 @@ func TestResourcesOfEarlierVersions(t *testing.T) {
 				}
 			}
 			row := `INSERT INTO vestibule_clients (id, name, method, password, native, trusted, disabled, lists, created_us) VALUES ('old', '', 'none', '', FALSE, FALSE, FALSE, '{"audiences":["https://api.example"]}', 0)`
-			bus = append(bus, "DROP TABLE vestibule_audit", "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch")
+			bus = append(append(withoutFactorsAndLinks(), bus...), "DROP TABLE vestibule_audit", "DROP TABLE vestibule_token_lifetimes", "DROP TABLE vestibule_changes", "DROP INDEX vestibule_subjects_epoch")
 			for _, sql := range append(bus,
 				drop, "ALTER TABLE vestibule_clients DROP COLUMN revoked_us", "ALTER TABLE vestibule_device_tokens DROP COLUMN purpose", "ALTER TABLE vestibule_device_tokens DROP COLUMN data",
 				"DROP INDEX vestibule_codes_open", "DROP INDEX vestibule_refresh_tokens_answer", "DROP INDEX vestibule_families_live", "ALTER TABLE vestibule_refresh_tokens DROP COLUMN nth",

@@ -145,7 +145,7 @@ func TestKnownSince_attack_472(t *testing.T) {
 		if kind == "postgres" {
 			drop = append(drop, "DROP FUNCTION vestibule_bus_changed(TEXT, TEXT)", "DROP TRIGGER vestibule_bus_update ON vestibule_blocklist", "DROP TRIGGER vestibule_bus_content ON vestibule_clients", "DROP FUNCTION vestibule_bus_client()")
 		}
-		for _, sql := range drop {
+		for _, sql := range append(withoutFactorsAndLinks(), drop...) {
 			runSQL(t, s, sql)
 		}
 		must(t, s.Migrate(ctx))
