@@ -5,7 +5,7 @@
 //
 // # Parts
 //
-// There are 24 interfaces, of one to nine methods each. A store implements any number of them, and
+// There are 25 interfaces, of one to nine methods each. A store implements any number of them, and
 // a scheme requires only the interfaces that it uses. Method names are unique across them, so one
 // value (a *memory.Store, a *gormstore.Store, or your own type) can serve all schemes.
 //
