@@ -81,7 +81,7 @@ func fapiRows() []row {
 		{module: "ensure-response-type-code-idtoken-fails", check: otherResponseType("code id_token"), broken: []mutation{onlyCode}},
 		{module: "ensure-response-type-token-fails", check: otherResponseType("token"), broken: []mutation{onlyCode}},
 		{module: "ensure-client-id-in-token-endpoint", check: otherClientID, broken: []mutation{ignored(tokenPath, "client_id"), issuesAnyway}},
-		{module: "ensure-holder-of-key-required", check: withoutProof, note: "without its check of TLS versions, which your proxy or server decides", broken: []mutation{issuesAnyway}},
+		{module: "ensure-holder-of-key-required", check: withoutProof, note: "the check of TLS versions is left out, because your proxy or server decides the versions", broken: []mutation{issuesAnyway}},
 		{module: "ensure-authorization-code-is-bound-to-client", check: othersCode, broken: []mutation{issuesAnyway}},
 		{module: "attempt-reuse-authorization-code-after-one-second", check: codeAgain, broken: []mutation{issuesAnyway, succeeds("access tokens stay valid", resourcePath, `{}`)}},
 		{module: "ensure-token-endpoint-fails-with-expired-auth-code", check: expiredCode, broken: []mutation{issuesAnyway}},
@@ -92,7 +92,7 @@ func fapiRows() []row {
 		}, noClient...), broken: []mutation{issuesAnyway}},
 		{module: "ensure-client-assertion-with-wrong-aud-fails", check: assertedAtToken("", func(*party) map[string]any { return map[string]any{"aud": "https://other.example"} }, noClient...), broken: []mutation{issuesAnyway}},
 		{module: "ensure-client-assertion-with-no-sub-fails", check: assertedAtToken("", func(*party) map[string]any { return map[string]any{"sub": nil} }, noClient...), broken: []mutation{issuesAnyway}},
-		{module: "dpop-negative-tests", check: negativeProofs, note: "without the default port, which a server on another port does not have", broken: brokenProofs()},
+		{module: "dpop-negative-tests", check: negativeProofs, note: "the step with the default port is left out, because the test server uses another port", broken: brokenProofs()},
 		{module: "refresh-token", check: fapiRefresh, note: "the step about a lost response is skipped, as in the suite, because refresh tokens are not rotated", broken: append(brokenRefresh(), member(tokenPath, "token_type", "Bearer"))},
 	}
 	return append(append(rows, pushRows()...), fapiOpenIDRows()...)
@@ -160,7 +160,7 @@ func fapiOpenIDRows() []row {
 			fails("openid must come first", pushPath, http.StatusBadRequest, func(_ *http.Request, v url.Values) bool { return v.Get("scope")[:6] != "openid" }), without(tokenPath, "id_token"),
 		}},
 		{module: "ensure-different-nonce-inside-and-outside-request-object", check: outside("nonce"), broken: []mutation{claim("nonce", outsideValue)}},
-		{module: "ensure-authorization-request-with-long-nonce", check: longNonce, note: "the request is rejected, which the suite allows; the nonce is never cut", broken: []mutation{
+		{module: "ensure-authorization-request-with-long-nonce", check: longNonce, note: "the request is rejected, which the suite allows; the server never shortens a nonce", broken: []mutation{
 			asked("a cut nonce", pushPath, func(v url.Values) { v.Set("nonce", v.Get("nonce")[:255]) }),
 		}},
 		{module: "test-claims-parameter-identity-claims", check: fapiClaims, want: skipped, note: "the metadata says that the parameter `claims` is not supported", broken: []mutation{
