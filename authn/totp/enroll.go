@@ -130,7 +130,7 @@ func (t *TOTP) Confirm(ctx context.Context, id authn.Identity, epoch int64, code
 	case f.ID == "":
 		return nil, errCode()
 	}
-	err = t.limited(ctx, id.Subject, func() error {
+	err = t.limited(ctx, id.Subject, epoch, func() error {
 		step, ok, err := t.match(f, code)
 		if err != nil || !ok {
 			return errors.Join(err, notOK(ok, errWrong))
@@ -164,9 +164,10 @@ func errCode() *authn.Error {
 	return authn.FieldError("code", "This code is wrong or was already used. Wait for the next code.")
 }
 
-// Recovery replaces the recovery codes of the account with new ones. id, epoch and errors are as
-// for Enroll, except that an account without a second factor gets an [*authn.Error] with status
-// 400.
+// Recovery replaces the recovery codes of the account with new ones. The identity must have a login
+// that used the second factor, as for [TOTP.Disable]: otherwise a stolen password would be enough to
+// get codes. epoch and the other errors are as for Enroll, except that an account without a second
+// factor gets an [*authn.Error] with status 400.
 func (t *TOTP) Recovery(ctx context.Context, id authn.Identity, epoch int64) (codes []string, err error) {
 	if err := t.fresh(id); err != nil {
 		return nil, err
@@ -176,6 +177,8 @@ func (t *TOTP) Recovery(ctx context.Context, id authn.Identity, epoch int64) (co
 		return nil, err
 	case !on:
 		return nil, authn.BadRequest("The account has no second factor.")
+	case !hasOTP(id.AMR): // the codes are a second factor
+		return nil, authn.InsufficientAuthentication(authn.StepUp{MaxAge: t.opts.Fresh})
 	}
 	err = t.store.InTx(ctx, func(ctx context.Context) error {
 		codes, err = t.newRecovery(ctx, id.Subject, epoch)

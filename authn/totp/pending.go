@@ -65,7 +65,7 @@ func (t *TOTP) Finish(ctx context.Context, handle, code string) (authn.Login, er
 		return authn.Login{}, errOver(errors.New("expired, or the account changed"))
 	}
 	var gone error
-	err = t.limited(ctx, p.Subject, func() error {
+	err = t.limited(ctx, p.Subject, p.Epoch, func() error {
 		gone = nil
 		return t.store.InTx(ctx, func(ctx context.Context) error {
 			if gone = t.store.ConsumeOneTimeToken(ctx, p); gone != nil {

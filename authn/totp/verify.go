@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,11 +38,11 @@ func hasOTP(amr []string) bool { return slices.Contains(amr, methodCode) }
 // errWrong means that a code matches nothing.
 var errWrong = errors.New("wrong code")
 
-// limited counts an attempt of the account, calls f, and gives the attempt back unless the code was
+// limited counts an attempt of the account since its epoch changed, calls f, and gives the attempt back unless the code was
 // wrong or used. It returns an *authn.Error with status 429 above the limit.
-func (t *TOTP) limited(ctx context.Context, subject string, f func() error) error {
+func (t *TOTP) limited(ctx context.Context, subject string, epoch int64, f func() error) error {
 	_, key := t.ring.Newest(keys.FactorCodes)
-	name, now := mac(key, "attempts", subject, ""), t.now()
+	name, now := mac(key, "attempts", subject, strconv.FormatInt(epoch, 10)), t.now()
 	n, ends, err := t.store.CountAttempt(ctx, name, now, now.Add(window))
 	switch {
 	case err != nil:

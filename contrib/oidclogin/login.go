@@ -50,7 +50,7 @@ type Options struct {
 	// Fresh is the maximum age of a login that may link or unlink providers: 0 means 5 minutes.
 	Fresh time.Duration
 	// Rate limits the requests of one client address (IPv4, or IPv6 /64), because a callback makes this
-	// application call the provider. The zero Rate means 30 a minute; throttle.Off turns it off.
+	// application call the provider. Logout messages do not count. The zero Rate means 30 a minute; throttle.Off turns it off.
 	Rate throttle.Rate
 	// LimitStore counts the requests; nil means the memory of the process.
 	LimitStore throttle.Store
@@ -182,7 +182,9 @@ func (l *Login) Routes(mux *authz.Mux) {
 		page("POST "+at, func(w http.ResponseWriter, r *http.Request) error { return l.begin(w, r, p) })
 		page("GET "+at+"/callback", func(w http.ResponseWriter, r *http.Request) error { return l.callback(w, r, p) })
 		page("POST "+at+"/link", func(w http.ResponseWriter, r *http.Request) error { return l.beginLink(w, r, p) })
-		mux.Public("POST "+at+"/backchannel", l.limit(p.receiver))
+		// Without the limit: all messages come from the provider's few addresses, and a lost one would
+		// leave a session open. A message costs as much as a request with a JWT.
+		mux.Public("POST "+at+"/backchannel", p.receiver)
 	}
 	page("GET "+l.opts.Path+"/links", l.links)
 	page("POST "+l.opts.Path+"/unlink", l.unlink)

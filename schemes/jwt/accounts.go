@@ -12,7 +12,9 @@ import (
 // Accounts finds the accounts of another issuer's users. A *link.Directory of package authn/link is
 // one.
 type Accounts interface {
-	// AccountOf returns the account of a user of the issuer, with its current epoch. claims decodes
+	// AccountOf returns the account of a user of the issuer, with its current epoch. If
+	// VerifierOptions.SubjectClaim names another claim than "sub", the issuer is followed by "#" and
+	// the claim, such as "https://login.example#oid". claims decodes
 	// another claim of the verified token. [storage.ErrNotFound], [storage.ErrConflict],
 	// [storage.ErrStale] and [storage.ErrLimit] mean that the user has no account. If AccountOf
 	// returns an [*authn.Error], the request is rejected with it. Any other error is answered with 503.
@@ -35,7 +37,7 @@ var errNotSince = errors.New("issued before the account was logged out everywher
 // local replaces the user of another issuer by an account of this application.
 func (v *Verifier) local(ctx context.Context, k *known) error {
 	a := k.access
-	u, err := v.opts.Accounts.AccountOf(ctx, a.Issuer, a.Subject, a.Claims.Decode)
+	u, err := v.opts.Accounts.AccountOf(ctx, v.linkIssuer(a.Issuer), a.Subject, a.Claims.Decode)
 	switch {
 	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrStale), errors.Is(err, storage.ErrLimit):
 		return v.invalid.WithCause(err)
@@ -58,6 +60,16 @@ func (v *Verifier) local(ctx context.Context, k *known) error {
 		k.lease = u.Lease()
 	}
 	return nil
+}
+
+// linkIssuer returns the issuer under which a user is linked. The values of another claim than "sub"
+// are not subjects: a user may choose a name that is another user's "sub". An issuer has no fragment
+// (OpenID Connect Discovery, section 2), so nothing else has this name.
+func (v *Verifier) linkIssuer(issuer string) string {
+	if claim := v.subjectClaim(); claim != "sub" {
+		return issuer + "#" + claim
+	}
+	return issuer
 }
 
 // since reports whether a token was certainly issued after the account got its epoch. An epoch is not

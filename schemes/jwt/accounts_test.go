@@ -154,3 +154,29 @@ func TestOptionsBesideAccounts(t *testing.T) {
 		}
 	}
 }
+
+// A user of the issuer chooses the text of another user's "sub" as the value of the claim that the
+// verifier reads. The link of that "sub" is not the chooser's.
+func TestLinksOfAnotherClaim_attack_508(t *testing.T) {
+	s := memory.New(nil)
+	schemetest.Add(t, s, "alice")
+	dir, err := link.New(s, nil)
+	schemetest.Must(t, err)
+	epoch, err := s.SubjectEpoch(t.Context(), "id-alice")
+	schemetest.Must(t, err)
+	_, err = dir.Link(t.Context(), "id-alice", epoch, idp, "sub-of-alice")
+	schemetest.Must(t, err)
+	ring := ringOf(t, jose.EdDSA)
+	now := time.Now()
+	v := verifierFor(t, idp, audience, ring, jwt.VerifierOptions{Accounts: dir, FirstPartyClients: []string{"app"}, SubjectClaim: "preferred_username", Clock: func() time.Time { return now }})
+	chosen := claims{"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "scope": nil, "sub": "mallory", "preferred_username": "sub-of-alice"}
+	if id, err := v.Authenticate(bearer(foreign(t, ring, chosen))); err == nil {
+		t.Errorf("mallory is %q", id.Subject)
+	}
+	_, err = dir.Link(t.Context(), "id-alice", epoch, idp+"#preferred_username", "alice@work")
+	schemetest.Must(t, err)
+	chosen["preferred_username"] = "alice@work"
+	if id, err := v.Authenticate(bearer(foreign(t, ring, chosen))); err != nil || id.Subject != "id-alice" {
+		t.Errorf("linked by that claim: %q, %v", id.Subject, err)
+	}
+}

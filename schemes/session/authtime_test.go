@@ -8,6 +8,7 @@ import (
 	"github.com/vestibule-auth/vestibule/authn"
 	"github.com/vestibule-auth/vestibule/internal/schemetest"
 	"github.com/vestibule-auth/vestibule/schemes/session"
+	"github.com/vestibule-auth/vestibule/storage/memory"
 )
 
 // A session that begins with an earlier login, such as that of another program, is no login of now.
@@ -36,6 +37,24 @@ func TestEarlierLogin_attack_495(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A session that is kept after a change of the password stays in its group, so that what ends the group
+// ends it, too.
+func TestKeepStaysInGroup(t *testing.T) {
+	s := memory.New(nil)
+	a := newApp(t, s, nil)
+	schemetest.Add(t, s, "alice")
+	w := httptest.NewRecorder()
+	schemetest.Must(t, a.x.StartIn(w, a.request("POST", "/", ""), authn.Login{Subject: "id-alice"}, "op-1"))
+	r := a.request("POST", "/", "", "Cookie", sentIn(w))
+	schemetest.Must(t, a.x.Keep(httptest.NewRecorder(), r, func() (authn.Login, error) {
+		epoch, err := s.BumpEpoch(t.Context(), "id-alice")
+		return authn.Login{Subject: "id-alice", Epoch: epoch}, err
+	}))
+	if n, err := a.x.EndGroup(t.Context(), "id-alice", "op-1"); n != 1 || err != nil {
+		t.Errorf("ended %d, %v", n, err)
+	}
 }
 
 // sentIn returns the session cookie of a response.

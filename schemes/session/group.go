@@ -34,6 +34,15 @@ func (s *Scheme) StartIn(w http.ResponseWriter, r *http.Request, login authn.Log
 	return s.logInAs(w, r, login, "", group+groupMark+newID(), old)
 }
 
+// sameGroup returns a new ID for a session of the same group, or "" if the session has none.
+func sameGroup(id string) string {
+	group, _, ok := strings.Cut(id, groupMark)
+	if !ok {
+		return ""
+	}
+	return group + groupMark + newID()
+}
+
 func validGroup(group string) bool {
 	return group != "" && len(group) <= maxGroup && !strings.ContainsFunc(group, func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')

@@ -58,7 +58,7 @@ func (s *Scheme) Keep(w http.ResponseWriter, r *http.Request, change func() (aut
 	if s.memory != nil && familyOf(old.ID) != "" {
 		err = s.logInRemembered(w, r, login, was)
 	} else {
-		err = s.logInFrom(w, r, login, "", was)
+		err = s.logInAs(w, r, login, "", sameGroup(old.ID), was)
 	}
 	if err != nil {
 		return err
