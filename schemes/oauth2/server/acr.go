@@ -36,8 +36,9 @@ func checkACRValues(list []string, strict bool) error {
 }
 
 // MeetsACR reports whether the user's login reached one of the classes that the request requires
-// ("acr_values"), or a class that Options.ACRValues lists as stronger. If Options.ACRValues
-// contains none of the required classes, MeetsACR returns true, unless Options.StrictACR is set.
+// ("acr_values"), or a class that Options.ACRValues lists as stronger. It also returns true if the
+// request requires no class. If Options.ACRValues contains none of the required classes, it returns
+// true, unless Options.StrictACR is set.
 func (s *Server) MeetsACR(q AuthorizationRequest, u SessionUser) bool {
 	reached := slices.Index(s.opts.ACRValues, u.ACR)
 	asks := s.opts.StrictACR && len(q.ACR) > 0
