@@ -1,10 +1,11 @@
-// Package link finds the account of a user whom another issuer has authenticated, such as an OpenID
-// provider. Use it with jwt.VerifierOptions.Accounts for access tokens, and with the module
+// Package link finds the account of a user whom another issuer, such as an OpenID provider, has
+// authenticated. Use it with jwt.VerifierOptions.Accounts for access tokens, and with the module
 // contrib/oidclogin for "Sign in with" buttons. Create a [Directory] with [New].
 //
-// The key of a link is the issuer together with the issuer's subject. An e-mail address links
-// nothing, not even a verified one: the address can be wrong, or belong to somebody else by now. At the
-// first login of a user, your function [Options].First decides what happens.
+// The key of a link is the issuer together with the issuer's subject. An e-mail address never
+// identifies an account, even if the issuer has verified it: the address can be wrong, or it can
+// belong to another person today. When a user logs in for the first time, your function
+// [Options].First decides what happens.
 //
 // Limits: one account per user of an issuer, and storage.MaxLinks links per account.
 package link
@@ -22,8 +23,8 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Store is what a [Directory] requires of a store. The stores of packages memory, gormstore and
-// cached have it.
+// Store contains the methods that a [Directory] needs. The stores of packages memory, gormstore and
+// cached implement it.
 type Store interface {
 	storage.Links
 	storage.Users
@@ -36,24 +37,27 @@ var (
 	// ErrNoAccount means that the user has no link, and that Options.First refused or is nil. It
 	// wraps [storage.ErrNotFound].
 	ErrNoAccount = fmt.Errorf("link: no account for this user: %w", storage.ErrNotFound)
-	// ErrTaken means that the user of the issuer is linked to another account, or that the account
-	// that Options.First wants to create has the name or ID of an existing one. It wraps
+	// ErrTaken means that the issuer's user is already linked to an account, or that an account
+	// exists with the name or ID of the account that Options.First wants to create. It wraps
 	// [storage.ErrConflict].
 	ErrTaken = fmt.Errorf("link: taken: %w", storage.ErrConflict)
 )
 
 // Options configure a [Directory]. nil means the defaults.
 type Options struct {
-	// First decides about a user of an issuer who has no link: [Create], [To] or [Refuse]. nil
-	// refuses. It runs in the transaction that stores the link, and can run several times: of
-	// concurrent first logins one is committed, and the others get its result. So First MUST write
-	// with the context that it receives, and MUST NOT have other effects or wait for other servers.
+	// First decides what happens to a user who has no link. It returns the result of [Create], [To]
+	// or [Refuse]. If First is nil, all such users are refused.
 	//
-	// It is called for each login or request of a refused user. If it returns an [*authn.Error], the
-	// client gets it. Any other error is answered with 503.
+	// First runs in the transaction that stores the link, and it can run several times for one
+	// user: if several first logins run at the same time, one of them is committed, and the others
+	// get the account of the committed login. So First MUST write with the context that it
+	// receives. It MUST NOT have other effects or wait for other servers.
+	//
+	// First is called again at each login or request of a user who was refused. If it returns an
+	// [*authn.Error], the client gets this error. Any other error is answered with 503.
 	First func(ctx context.Context, p Person) (Decision, error)
-	// Audit receives link.created, link.deleted, and account.created for an account of [Create]. nil
-	// drops the events.
+	// Audit receives the events link.created and link.deleted, and account.created if [Create]
+	// created an account. nil drops the events.
 	Audit *audit.Notifier
 	// Clock returns the current time. nil means time.Now.
 	Clock func() time.Time
@@ -65,14 +69,16 @@ type Decision struct {
 	create  *storage.User
 }
 
-// Create creates u as an active account without a password, and links the user to it. If u.ID is "",
-// it is generated; then the account table must accept text. u.Name must be free: an account that
-// exists is never taken over, and the login gets [ErrTaken].
+// Create creates u as an active account without a password, and links the user to the account. If
+// u.ID is "", the ID is generated; the ID column of the account table must then accept text. If an
+// account with the name u.Name exists, the login gets [ErrTaken], so that the user cannot take over
+// that account.
 func Create(u storage.User) Decision { return Decision{create: &u} }
 
-// To links the user to the account with that ID. Use it for an account that First has just inserted
-// into your own table, or for one that was invited. The account MUST belong to the user. Whoever
-// controls p at the issuer controls the account afterwards.
+// To links the user to the account with the ID subject. Use To for an account that First has just
+// inserted into your own table, or for an invited user's account. The account MUST belong to the
+// user, because anyone who can log in as this user at the issuer can log in to the account from
+// then on.
 func To(subject string) Decision { return Decision{subject: subject} }
 
 // Refuse creates nothing. The login gets [ErrNoAccount].
@@ -86,7 +92,8 @@ type Directory struct {
 }
 
 // New returns a directory of the accounts in store. opts can be nil. If store also implements
-// [storage.Permissions], HasPerm of the accounts reads them. New returns an error if store is nil.
+// [storage.Permissions], the method HasPerm of the accounts reads permissions from it. New returns
+// an error if store is nil.
 func New(store Store, opts *Options) (*Directory, error) {
 	if store == nil {
 		return nil, errors.New("link: New: store is required")
@@ -105,20 +112,20 @@ func New(store Store, opts *Options) (*Directory, error) {
 	return d, nil
 }
 
-// AccountStore returns what identifies the store of the accounts. It implements
+// AccountStore returns a value that identifies the store of the accounts. It implements
 // [storage.AccountSource].
 func (d *Directory) AccountStore() any { return storage.AccountStoreOf(d.store) }
 
 // Permissions returns the store of the accounts' permissions, or nil if there is none.
 func (d *Directory) Permissions() storage.Permissions { return d.perms }
 
-// AccountOf returns the account of a user of an issuer, with its current epoch. For a user without a
-// link it calls Options.First. issuer and subject are the verified claims "iss" and "sub". claims
-// decodes another verified claim, and can be nil.
+// AccountOf returns the account of an issuer's user, with the current epoch of the account. If the
+// user has no link, AccountOf calls Options.First. issuer and subject are the verified claims "iss"
+// and "sub". The function claims decodes another verified claim, and can be nil.
 //
-// The caller MUST reject an account that is not active. Errors are [ErrNoAccount], [ErrTaken],
-// [storage.ErrStale] for an account of [To] that is absent or disabled, [storage.ErrLimit], and
-// errors of Options.First. Any other error means that the store failed.
+// The caller MUST reject an account that is not active. AccountOf returns [ErrNoAccount],
+// [ErrTaken], [storage.ErrLimit], the errors of Options.First, and [storage.ErrStale] if the
+// account passed to [To] is absent or disabled. Any other error means that the store failed.
 func (d *Directory) AccountOf(ctx context.Context, issuer, subject string, claims func(name string, v any) error) (storage.User, error) {
 	_, u, err := d.store.LinkOf(ctx, issuer, subject)
 	switch {
@@ -136,7 +143,7 @@ func (d *Directory) AccountOf(ctx context.Context, issuer, subject string, claim
 func (d *Directory) first(ctx context.Context, p Person) (u storage.User, err error) {
 	err = d.change(ctx, func(ctx context.Context) error {
 		if _, u, err = d.store.LinkOf(ctx, p.Issuer, p.Subject); !errors.Is(err, storage.ErrNotFound) {
-			return err // another login was first
+			return err // another login has created the link, or the store failed
 		}
 		decision, err := audit.Call("link.Options.First", func() (Decision, error) { return d.opts.First(ctx, p) })
 		if err != nil {
@@ -210,10 +217,11 @@ func (d *Directory) change(ctx context.Context, fn func(context.Context) error) 
 	return d.opts.Audit.Change(ctx, d.store, func(ctx context.Context) error { return inTx(ctx, fn) })
 }
 
-// Link links a user of an issuer to an existing account, which the caller has verified twice: the
-// session is a recent login to the account with that epoch, and the issuer's answer belongs to a flow
-// that this session began. It returns [ErrTaken] if the user of the issuer is linked already,
-// [storage.ErrStale] if the account changed after epoch was read, and [storage.ErrLimit].
+// Link links an issuer's user to the existing account subject. foreign is the issuer's "sub" of the
+// user. Before the call, the caller must check two things: the session is a recent login to the
+// account, with this epoch, and the issuer's response belongs to a flow that this session began.
+// Link returns [ErrTaken] if the issuer's user is already linked, [storage.ErrStale] if the account
+// changed after epoch was read, and [storage.ErrLimit] if the account has too many links.
 func (d *Directory) Link(ctx context.Context, subject string, epoch int64, issuer, foreign string) (l storage.Link, err error) {
 	err = d.change(ctx, func(ctx context.Context) error {
 		l, err = d.create(ctx, subject, epoch, Person{Issuer: issuer, Subject: foreign})
@@ -233,9 +241,9 @@ func (d *Directory) Links(ctx context.Context, subject string) ([]storage.Link, 
 	return d.store.ListLinks(ctx, subject)
 }
 
-// Unlink deletes a link and logs the account out everywhere, because what was opened through the link
-// does not record where it came from. To keep the caller's own session, start a new one afterwards.
-// It returns [storage.ErrNotFound] if the account has no such link.
+// Unlink deletes a link and logs the account out everywhere, because sessions and tokens do not
+// record whether they were issued through the link. To keep the caller's own session, start a new
+// session afterwards. Unlink returns [storage.ErrNotFound] if the account has no such link.
 func (d *Directory) Unlink(ctx context.Context, subject, id string) error {
 	return d.opts.Audit.Change(ctx, d.store, func(ctx context.Context) error {
 		err := d.store.DeleteLink(ctx, subject, id)
@@ -246,14 +254,15 @@ func (d *Directory) Unlink(ctx context.Context, subject, id string) error {
 	})
 }
 
-// Linked returns the account of a user of an issuer, enabled or not, without calling Options.First. It
-// returns [storage.ErrNotFound] if there is no link.
+// Linked returns the ID of the account of an issuer's user. It never calls Options.First. The
+// account can be disabled. Linked returns [storage.ErrNotFound] if there is no link.
 func (d *Directory) Linked(ctx context.Context, issuer, subject string) (account string, err error) {
 	l, _, err := d.store.LinkOf(ctx, issuer, subject)
 	return l.Subject, err
 }
 
-// Epoch returns the current epoch of an account, for a session that begins after [Directory.Unlink].
+// Epoch returns the current epoch of an account, for a session that begins after
+// [Directory.Unlink].
 func (d *Directory) Epoch(ctx context.Context, subject string) (int64, error) {
 	return d.store.SubjectEpoch(ctx, subject)
 }

@@ -2,24 +2,25 @@ package link
 
 import "slices"
 
-// Person is what an issuer says about its user. Issuer and Subject identify the user; everything else
-// is for display.
+// Person contains the claims of an issuer about its user. Only Issuer and Subject identify the
+// user; all other claims are for display.
 type Person struct {
 	Issuer, Subject string
 
 	claims func(name string, v any) error
 }
 
-// NewPerson returns a Person, for tests of your function Options.First. claims can be nil.
+// NewPerson returns a Person. Use it to test your function Options.First. The function claims
+// decodes a claim, and can be nil.
 func NewPerson(issuer, subject string, claims func(name string, v any) error) Person {
 	return Person{issuer, subject, claims}
 }
 
-// Claim decodes a claim into v, as json.Unmarshal does. It returns false if the claim is missing or of
-// another type. Users can set many claims themselves, such as their name.
+// Claim decodes a claim into v, as json.Unmarshal does. It returns false if the claim is missing or
+// of another type. Users can set many claims themselves, such as their name.
 func (p Person) Claim(name string, v any) bool { return p.claims != nil && p.claims(name, v) == nil }
 
-// Text returns a claim that is a text, or "".
+// Text returns a claim that is a string. It returns "" if the claim is missing or not a string.
 func (p Person) Text(name string) string {
 	var s string
 	if !p.Claim(name, &s) {
@@ -28,10 +29,11 @@ func (p Person) Text(name string) string {
 	return s
 }
 
-// VerifiedEmail returns the claim "email" if the issuer is one of issuers and says that it verified the
-// address ("email_verified" is true). Name only issuers that own the addresses they verify, such as the
-// provider of your company for its own domain. Other providers have verified some time ago that the
-// user read one message; the address may belong to somebody else now.
+// VerifiedEmail returns the claim "email" if the issuer is one of issuers and reports that it
+// verified the address ("email_verified" is true). List only issuers that own the addresses that
+// they verify, such as your company's provider for its own domain. Other providers have only
+// verified, at some earlier time, that the user could read a message; the address may belong to
+// another person today.
 //
 // To link accounts by address, find the account yourself and return [To].
 func (p Person) VerifiedEmail(issuers ...string) (email string, ok bool) {

@@ -22,11 +22,11 @@ import (
 // keyBytes is the length of an app's key: 160 bits, as RFC 4226, section 4, recommends.
 const keyBytes = 20
 
-// ErrEnrolled means that the account already has a second factor. Disable it first.
+// ErrEnrolled means that the account already has a second factor. Call [TOTP.Disable] first.
 var ErrEnrolled = errors.New("the account already has a second factor")
 
-// Enrollment is the key for an authenticator app. Show it to the user once; it cannot be retrieved
-// again. Printing it does not show the key.
+// Enrollment is the key for an authenticator app. Show the key to the user once; it cannot be
+// retrieved again. Printing an Enrollment does not show the key.
 type Enrollment struct {
 	key *otp.Key
 }
@@ -37,7 +37,8 @@ func (e Enrollment) Key() string { return e.key.Secret() }
 // URL returns the otpauth URL, which authenticator apps open. It contains the key.
 func (e Enrollment) URL() string { return e.key.URL() }
 
-// QR returns the URL as a QR code: a PNG image of size by size pixels, at least 100.
+// QR returns the URL as a QR code in a square PNG image. The argument size is the width and the
+// height in pixels, at least 100.
 func (e Enrollment) QR(size int) ([]byte, error) {
 	img, err := e.key.Image(size, size)
 	if err != nil {
@@ -62,15 +63,17 @@ func (Enrollment) LogValue() slog.Value { return slog.StringValue("[redacted]") 
 // MarshalJSON returns "[redacted]" as a JSON string.
 func (Enrollment) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
 
-// Enroll creates a key for the authenticator app of the account. It protects nothing until
-// [TOTP.Confirm] receives a first code. A key that was not confirmed is replaced. name is what the
-// app shows, usually the account name. id is the identity of the request, and epoch the epoch of
-// its session (session.Scheme.FromIdentity returns it).
+// Enroll creates a key for the authenticator app of the account. The key protects nothing until
+// [TOTP.Confirm] receives a first code. Enroll replaces an earlier key that was not confirmed. The
+// argument name is the text that the app shows for the account, usually the account name. id is the
+// identity of the request. epoch is the epoch of the session, which session.Scheme.FromIdentity
+// returns.
 //
-// It returns [ErrEnrolled] if the account has a second factor, and [storage.ErrStale] if the
+// Enroll returns [ErrEnrolled] if the account has a second factor, and [storage.ErrStale] if the
 // account changed after epoch was read. It returns an [*authn.Error] with status 401 for an
-// anonymous request, and with status 403 if the login is older than Options.Fresh or the identity
-// is of another issuer, of a client or limited by scopes. Other errors come from the store.
+// anonymous request. The status is 403 if the login is older than Options.Fresh, or if the identity
+// comes from another issuer, belongs to a client, or is limited by scopes. Other errors come from
+// the store.
 func (t *TOTP) Enroll(ctx context.Context, id authn.Identity, epoch int64, name string) (Enrollment, error) {
 	if err := t.fresh(id); err != nil {
 		return Enrollment{}, err
@@ -111,12 +114,13 @@ func (t *TOTP) Enroll(ctx context.Context, id authn.Identity, epoch int64, name 
 // recoveryCodes is the number of recovery codes of an account.
 const recoveryCodes = 10
 
-// Confirm turns the second factor on, if code is a current code of the key of [TOTP.Enroll]. It
-// returns the recovery codes: each replaces a code of the app once. Show them to the user; they
-// cannot be retrieved again. id and epoch are as for Enroll.
+// Confirm turns the second factor on, if code is a current code for the key that [TOTP.Enroll]
+// returned. Confirm returns the recovery codes. Each of them can be used once instead of a code
+// from the app. Show them to the user; they cannot be retrieved again. id and epoch are as for
+// Enroll.
 //
-// A wrong code, and an account that did not enroll, get an [*authn.Error] with status 400. Too many
-// wrong codes get status 429. The other errors are those of Enroll.
+// Confirm returns an [*authn.Error] with status 400 if the code is wrong or the account did not
+// enroll, and with status 429 after too many wrong codes. The other errors are those of Enroll.
 func (t *TOTP) Confirm(ctx context.Context, id authn.Identity, epoch int64, code string) (recovery []string, err error) {
 	if err := t.fresh(id); err != nil {
 		return nil, err
@@ -197,7 +201,7 @@ func (t *TOTP) newRecovery(ctx context.Context, subject string, epoch int64) ([]
 	}
 	codes := make([]string, recoveryCodes)
 	for i := range codes {
-		var raw [10]byte // 80 bits, behind a keyed hash and a limit of attempts
+		var raw [10]byte // 80 bits, stored as a keyed hash; attempts are limited
 		if _, err := io.ReadFull(t.opts.Rand, raw[:]); err != nil {
 			return nil, fmt.Errorf("totp: read random bytes: %w", err)
 		}
@@ -214,12 +218,12 @@ func (t *TOTP) newRecovery(ctx context.Context, subject string, epoch int64) ([]
 	return codes, nil
 }
 
-// Disable turns the second factor off and deletes its recovery codes. The identity must have a
-// login that is at most Options.Fresh old and that used the second factor, so that a stolen
-// password is not enough. The errors are those of [TOTP.Enroll], without ErrEnrolled. An account
-// without a second factor is not an error.
+// Disable turns the second factor off and deletes its recovery codes. The login of id must be at
+// most Options.Fresh old and must have used the second factor, so that a stolen password is not
+// enough. The errors are those of [TOTP.Enroll], without ErrEnrolled. If the account has no second
+// factor, Disable returns nil.
 //
-// For users who lost app and recovery codes, use [TOTP.Reset].
+// For users who have lost both the app and the recovery codes, use [TOTP.Reset].
 func (t *TOTP) Disable(ctx context.Context, id authn.Identity) error {
 	if err := t.fresh(id); err != nil {
 		return err
@@ -234,8 +238,8 @@ func (t *TOTP) Disable(ctx context.Context, id authn.Identity) error {
 	return t.Reset(ctx, id.Subject)
 }
 
-// Reset deletes the second factor and the recovery codes of an account, for an administrator who
-// has verified the user in another way. The error comes from the store.
+// Reset deletes the second factor and the recovery codes of an account. Call it after an
+// administrator has verified the user in another way. The error comes from the store.
 func (t *TOTP) Reset(ctx context.Context, subject string) error {
 	return t.store.InTx(ctx, func(ctx context.Context) error {
 		for _, kind := range [...]string{kindApp, kindRecovery} {

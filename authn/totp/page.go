@@ -19,22 +19,22 @@ import (
 // that also calls StartRemembered.
 type Start func(w http.ResponseWriter, r *http.Request, login authn.Login, remember bool) error
 
-// Form contains the values for the page that asks for the code. Printing it does not show the
+// Form contains the values for the page that asks for the code. Printing a Form does not show the
 // handle.
 type Form struct {
 	// Action is the path to which the form is sent by POST.
 	Action string
-	// Handle is the value of the hidden field "handle". It MUST NOT be in a URL.
+	// Handle is the value of the hidden field "handle". The handle MUST NOT be in a URL.
 	Handle Handle
 	// Next and Remember are the values of the hidden fields "next" and "remember".
 	Next     string
 	Remember bool
-	// Error is the message for the user, or "" on the first attempt. The user enters the code in the
-	// field "code".
+	// Error is the message for the user, or "" on the first attempt. The user enters the code in
+	// the field "code".
 	Error string
 }
 
-// Handle is the handle of a pending login. Printing it does not show it.
+// Handle is the handle of a pending login. Printing a Handle does not show its text.
 type Handle struct{ text string }
 
 // Text returns the handle, for the value of the field "handle".
@@ -48,14 +48,17 @@ func (Handle) GoString() string { return "[redacted]" }
 
 // PageOptions configure a [Page]. nil means the defaults.
 type PageOptions struct {
-	// SafeNext returns next if it is a path of this origin, and fallback otherwise; use
-	// session.SafeNext. nil means that the page redirects to Fallback only.
+	// SafeNext returns its argument next if this is a path of this origin, and its argument
+	// fallback otherwise. Use session.SafeNext. nil means that the page always redirects to
+	// Fallback.
 	SafeNext func(next, fallback string) string
-	// Fallback is the path to which the page redirects without a valid "next". "" means "/".
+	// Fallback is the path to which the page redirects if the form has no valid "next". "" means
+	// "/".
 	Fallback string
-	// Login is the path of the login page, to which a GET of this page redirects. "" means "/login".
+	// Login is the path of the login page, to which a GET of this page redirects. "" means
+	// "/login".
 	Login string
-	// Render writes the page after status and headers were set. nil means a plain page.
+	// Render writes the page after the status and the headers were set. nil means a plain page.
 	Render func(w http.ResponseWriter, r *http.Request, f Form)
 }
 
@@ -69,8 +72,8 @@ type Page struct {
 	opts  PageOptions
 }
 
-// NewPage returns the page. Mount it at path, without the chain, for GET and POST. site checks
-// where the form comes from. NewPage panics if an argument is missing.
+// NewPage returns the page. Mount the page at path, without the chain, for GET and POST. site
+// checks the origin of the form. NewPage panics if an argument is missing; opts can be nil.
 func (t *TOTP) NewPage(path string, site *csrf.Site, start Start, opts *PageOptions) *Page {
 	if !strings.HasPrefix(path, "/") || site == nil || start == nil {
 		panic("totp: NewPage: path, site and start must be set")
@@ -91,7 +94,7 @@ func (t *TOTP) NewPage(path string, site *csrf.Site, start Start, opts *PageOpti
 	return p
 }
 
-// SecondFactor connects the page to a login page: it is the value of
+// SecondFactor connects the page to a login page. Use this method as the value of
 // session.FormOptions.SecondFactor and session.ConfirmOptions.SecondFactor. It returns the page if
 // the account has a second factor, and nil otherwise.
 func (p *Page) SecondFactor(r *http.Request, l authn.Login, next string, remember bool) (http.Handler, error) {

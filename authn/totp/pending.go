@@ -10,10 +10,11 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// purposePending is the purpose of logins between their steps. An account has at most one.
+// purposePending is the purpose of logins between their two steps. An account has at most one such
+// login.
 const purposePending = "second factor"
 
-// pendingFormat is the format of their handles.
+// pendingFormat is the format of the handles of logins between their two steps.
 var pendingFormat = credential.MustFormat("vpl")
 
 // errOver means that the user must begin again with the password.
@@ -22,13 +23,13 @@ func errOver(cause error) *authn.Error {
 }
 
 // Begin begins the second step of a login whose password was just verified. It returns a handle for
-// [TOTP.Finish]; "" means that the account has no second factor, so the login is complete. The
-// handle authenticates nothing. It is valid for Options.Wait, for one login, and until the password
-// of the account changes. A later login of the account replaces it. Pass it in the body of a form,
-// never in a URL.
+// [TOTP.Finish]. The handle "" means that the account has no second factor, so the login is
+// complete. The handle authenticates nothing. It is valid for Options.Wait and for one login. It
+// becomes invalid when the password of the account changes, and when a later login of the account
+// begins. Send the handle in the body of a form, never in a URL.
 //
-// It returns [storage.ErrStale] if the account changed. Other errors come from the store. After an
-// error, the login MUST NOT continue.
+// Begin returns [storage.ErrStale] if the account changed. Other errors come from the store. After
+// an error, the login MUST NOT continue.
 func (t *TOTP) Begin(ctx context.Context, login authn.Login) (handle string, err error) {
 	on, err := t.Enabled(ctx, login.Subject)
 	if err != nil || !on {
@@ -44,13 +45,14 @@ func (t *TOTP) Begin(ctx context.Context, login authn.Login) (handle string, err
 	})
 }
 
-// Finish completes a login with a code of the app, or with a recovery code, and returns the login
-// with both methods. Pass it to session.Scheme.Start. The handle and the code are then used up. Of
-// several concurrent calls with one handle, or with one code, one succeeds.
+// Finish completes a login with a code from the app, or with a recovery code. It returns the login
+// with both methods in AMR; pass it to session.Scheme.Start. The handle and the code cannot be used
+// again. If several calls with the same handle or the same code run at the same time, only one of
+// them succeeds.
 //
 // The error is an [*authn.Error] with status 400 for a wrong or used code, 401 if the user must
 // begin again with the password, and 429 for too many wrong codes. Other errors come from the
-// store, and nothing is used up.
+// store; the handle and the code can then be used again.
 func (t *TOTP) Finish(ctx context.Context, handle, code string) (authn.Login, error) {
 	if !pendingFormat.Valid(handle) {
 		return authn.Login{}, errOver(errors.New("not in the format of a handle"))

@@ -60,10 +60,11 @@ func newAEAD(key keys.Key) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// mac is the keyed hash of a text of an account. what separates the uses of the key.
-func mac(key keys.Key, what, subject, text string) (sum storage.MAC) {
+// mac returns the keyed hash of a text of an account. Calls with different purposes have different
+// results for the same text.
+func mac(key keys.Key, purpose, subject, text string) (sum storage.MAC) {
 	h := hmac.New(sha256.New, key[:])
-	h.Write([]byte(what + "\x00" + subject + "\x00" + text))
+	h.Write([]byte(purpose + "\x00" + subject + "\x00" + text))
 	h.Sum(sum[:0])
 	return sum
 }

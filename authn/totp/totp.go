@@ -1,13 +1,14 @@
-// Package totp adds a second factor to logins: codes of an authenticator app (RFC 6238), and
-// recovery codes for users who lost it.
+// Package totp adds a second factor to logins: codes from an authenticator app (RFC 6238), and
+// recovery codes for users who have lost the app.
 //
 // Create a [TOTP] with [New]. Users enroll with [TOTP.Enroll] and [TOTP.Confirm]. A login then has
-// two steps: [Page] is the page for the code, and its method SecondFactor connects it to the login
-// page of package session. After both steps, Identity.AMR is "pwd", "otp", so authz.Factors("otp")
-// allows the user.
+// two steps. [Page] is the page that asks for the code. Its method SecondFactor connects this page
+// to the login page of package session. After both steps, Identity.AMR contains "pwd" and "otp", so
+// authz.Factors("otp") allows the user.
 //
-// Other login endpoints check only the password. Give them [TOTP.Require], which rejects accounts
-// that have a second factor; otherwise the password is enough to get a token.
+// Other login endpoints check only the password. Pass them the checker that [TOTP.Require] returns,
+// which rejects accounts that have a second factor. Otherwise the password is enough to get a
+// token.
 //
 // A code is valid once. The key of the app is encrypted with the master key, and recovery codes are
 // stored as keyed hashes, so a stolen table is useless without the master key.
@@ -46,20 +47,20 @@ type Store interface {
 
 // Options configure a [TOTP]. A nil *Options means all defaults.
 type Options struct {
-	// Attempts is the maximum number of wrong codes of an account in 15 minutes, 3 to 100; 0 means 10.
-	// Right codes do not count. Only a caller that knows the password can try codes.
+	// Attempts is the maximum number of wrong codes of an account in 15 minutes, 3 to 100; 0 means
+	// 10. Right codes do not count. Only a caller that knows the password can try codes.
 	Attempts int
-	// Wait is how long a user can take for the code after the password, 1 to 15 minutes; 0 means 5
-	// minutes.
+	// Wait is the time that a user has to enter the code after the password, 1 to 15 minutes; 0
+	// means 5 minutes.
 	Wait time.Duration
-	// Fresh is how recent the login must be to enroll or to disable the second factor, so that a
-	// stolen session is not enough; at least 1 minute. 0 means 5 minutes.
+	// Fresh is the maximum age of a login that may enroll or disable the second factor, so that a
+	// stolen session is not enough. It must be at least 1 minute; 0 means 5 minutes.
 	Fresh time.Duration
 	// ACR is the authentication context class of a login with both factors, such as
 	// "urn:example:mfa". "" means none.
 	ACR string
-	// Audit receives login.succeeded, login.failed (reason second_factor) and login.throttled of the
-	// second step. Nil drops them.
+	// Audit receives login.succeeded, login.failed (reason second_factor) and login.throttled of
+	// the second step. Nil drops them.
 	Audit *audit.Notifier
 	// Clock returns the current time; nil means time.Now. Rand is the source of random bytes; nil
 	// means crypto/rand.
@@ -75,10 +76,10 @@ type TOTP struct {
 	opts   Options
 }
 
-// New returns a TOTP. ring is the master key ring, with which the keys of the apps are encrypted: a
-// master key that leaves the ring ends the factors that it encrypts. issuer is the name of the
-// application that authenticator apps show. opts can be nil. New returns an error if an argument is
-// missing or an option is out of range.
+// New returns a TOTP. ring is the master key ring that encrypts the keys of the apps. If you remove
+// a master key from the ring, the app keys that were encrypted with it cannot be read, and their
+// users need [TOTP.Reset]. issuer is the name of your application, as authenticator apps show it.
+// opts can be nil. New returns an error if an argument is missing or an option is out of range.
 func New(store Store, ring *keys.Ring, issuer string, opts *Options) (*TOTP, error) {
 	if store == nil || ring == nil || issuer == "" {
 		return nil, errors.New("totp: New: store, ring and issuer are required")
@@ -121,8 +122,8 @@ func (t *TOTP) Enabled(ctx context.Context, subject string) (bool, error) {
 	return f.Confirmed, err
 }
 
-// app returns the confirmed app of an account, or else the one that is not confirmed yet, or the
-// zero Factor.
+// app returns the confirmed app of an account. If there is none, it returns the app that is not
+// confirmed yet, or the zero Factor if the account has no app.
 func (t *TOTP) app(ctx context.Context, subject string) (app storage.Factor, err error) {
 	list, err := t.store.FactorsOf(ctx, subject, kindApp)
 	for _, f := range list {
@@ -148,10 +149,10 @@ func (t *TOTP) fresh(id authn.Identity) error {
 	return nil
 }
 
-// Require returns a checker for login endpoints that have no second step, such as those of packages
-// knox and jwt, and for Basic. It rejects the right password of an account with a second factor,
-// with status 401 and the code "second_factor_required". That tells only callers that know the
-// password.
+// Require returns a checker for login endpoints that have no second step, such as the endpoints of
+// packages knox and jwt, and for Basic. If the account has a second factor, the checker rejects
+// even the correct password, with status 401 and the code "second_factor_required". Callers that do
+// not know the password do not learn that the account has a second factor.
 func (t *TOTP) Require(passwords authn.PasswordChecker) authn.PasswordChecker {
 	if passwords == nil {
 		panic("totp: Require: the password checker must be set")

@@ -38,8 +38,9 @@ func hasOTP(amr []string) bool { return slices.Contains(amr, methodCode) }
 // errWrong means that a code matches nothing.
 var errWrong = errors.New("wrong code")
 
-// limited counts an attempt of the account since its epoch changed, calls f, and gives the attempt back unless the code was
-// wrong or used. It returns an *authn.Error with status 429 above the limit.
+// limited counts an attempt of the account since its epoch, and calls f. If f does not report a wrong or used code,
+// the attempt is no longer counted. Above the limit, limited returns an *authn.Error with status
+// 429.
 func (t *TOTP) limited(ctx context.Context, subject string, epoch int64, f func() error) error {
 	_, key := t.ring.Newest(keys.FactorCodes)
 	name, now := mac(key, "attempts", subject, strconv.FormatInt(epoch, 10)), t.now()
@@ -57,8 +58,8 @@ func (t *TOTP) limited(ctx context.Context, subject string, epoch int64, f func(
 	return errors.Join(err, t.store.ForgiveAttempt(context.WithoutCancel(ctx), name))
 }
 
-// match returns the time step of which text is the code, now or one step before or after. A step
-// that was used does not match.
+// match returns the time step whose code is text. It tries the current step, the step before and
+// the step after. A step that was already used does not match.
 func (t *TOTP) match(f storage.Factor, text string) (step int64, ok bool, err error) {
 	secret, err := t.open(f)
 	if err != nil {
@@ -85,9 +86,9 @@ func (t *TOTP) match(f storage.Factor, text string) (step int64, ok bool, err er
 // recoveryKey returns the key for new recovery codes.
 func (t *TOTP) recoveryKey() (string, keys.Key) { return t.ring.Newest(keys.FactorCodes) }
 
-// verify checks and uses up a code of the app, or a recovery code. The caller counts the attempt
-// and runs verify in a transaction. It returns errWrong for a code that is wrong, and
-// storage.ErrConflict or storage.ErrNotFound for one that was used.
+// verify checks a code from the app or a recovery code, and records that it was used. The caller
+// counts the attempt and runs verify in a transaction. verify returns errWrong for a wrong code,
+// and storage.ErrConflict or storage.ErrNotFound for a code that was used before.
 func (t *TOTP) verify(ctx context.Context, subject string, epoch int64, code string) error {
 	f, err := t.app(ctx, subject)
 	switch {

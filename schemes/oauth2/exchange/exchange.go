@@ -1,14 +1,15 @@
-// Package exchange adds token exchange (RFC 8693) to an authorization server: an API that received a
-// user's access token gets a token of its own to call the next API, and a client narrows its own
-// token, for example for an agent.
+// Package exchange adds token exchange (RFC 8693) to an authorization server. An API that received
+// a user's access token can exchange it for a token with which it calls the next API. A client can
+// exchange its own token for one with fewer scopes, for example for an agent.
 //
 // Call [Add] after server.New. Clients need the grant type oauth2.TokenExchange.
 //
-// An exchanged token always has less than the token that it was issued for: no other scopes, no
-// longer life than 5 minutes, and no refresh token. It names the clients that act for the user
-// (Identity.Actors of package authn, and "act" in signed tokens and introspection). It belongs to the user's
-// grant, so it is revoked with the grant, with the account, and by log-out-everywhere. It is also
-// revoked if its own client is disabled.
+// The new token never allows more than the old token. It has no other scopes, expires after 5
+// minutes at most, and comes without a refresh token. It names the clients that act for the user
+// (Identity.Actors of package authn, and "act" in signed tokens and introspection). The new token
+// belongs to the user's grant, so it is revoked when the grant is revoked, when the account is
+// deleted or disabled, and when the user is logged out everywhere. It is also revoked if the client
+// that received it is disabled.
 //
 // Only access tokens of the same server can be exchanged. Impersonation, actor tokens and tokens of
 // other types are not supported.
@@ -29,38 +30,40 @@ import (
 const (
 	// TokenType is the only "subject_token_type" and "requested_token_type" (RFC 8693, section 3).
 	TokenType = "urn:ietf:params:oauth:token-type:access_token"
-	// TTL is the maximum lifetime of an exchanged token. It expires earlier if the token that it was
-	// issued for does, or if server.Options.AccessTTL or storage.Client.AccessTTL is shorter.
+	// TTL is the maximum lifetime of a new token. The new token expires earlier if the old token
+	// expires earlier, or if server.Options.AccessTTL or storage.Client.AccessTTL is shorter.
 	TTL = 5 * time.Minute
 )
 
-// Add adds the grant type oauth2.TokenExchange to a server, before its first request. The request
-// has these parameters (RFC 8693, section 2.1):
+// Add adds the grant type oauth2.TokenExchange to srv. Call it before the server handles its first
+// request. A token request of this grant type has these parameters (RFC 8693, section 2.1):
 //
-//   - "subject_token": an access token of a user, valid, of this server.
-//   - "subject_token_type": [TokenType]. "requested_token_type", if present, is the same.
-//   - "scope": some scopes of the token. Without it, all scopes that the token and the client have
-//     in common.
-//   - "resource": one resource that is allowed for the client. Without it, the token's resources
-//     that are allowed for the client.
+//   - "subject_token": the old token, a valid access token of a user, issued by this server.
+//   - "subject_token_type": [TokenType].
+//   - "requested_token_type": optional, [TokenType] too.
+//   - "scope": some scopes of the old token. Without this parameter, the new token has all scopes
+//     that the old token and the client have in common.
+//   - "resource": one resource that is allowed for the client. Without this parameter, the new
+//     token is for those resources of the old token that are allowed for the client.
 //
-// The client must be confidential, and must be the token's own client or a resource server of one of
-// its resources (storage.Client.Serves). The right to request tokens for a resource
-// (storage.Client.Resources) does not include the right to exchange them, because every client may
-// request the server's own audience.
+// The client must be confidential. The old token must have been issued to this client, or be for a
+// resource that the client serves (storage.Client.Serves). A client that may request tokens for a
+// resource (storage.Client.Resources) may not therefore exchange them, because every client may
+// request tokens for the server's own audience.
 //
-// If the token is bound to a key, its own client proves that key again; a resource server proves a
-// key of its own. The new token is bound to the key of the proof.
+// If the old token is bound to a key, the client that it was issued to must prove that key again. A
+// resource server must prove a key of its own. The new token is bound to the key of the proof.
 //
 // Errors:
 //
 //   - unauthorized_client: the client is public.
-//   - invalid_request: a parameter is missing, malformed or not supported ("actor_token"); the token
-//     is unknown, expired, revoked, without a user, or not for this client; it has three actors, or
-//     the client is one of them.
-//   - invalid_scope, invalid_target ("audience" too): the request names more than is allowed, or
-//     nothing is left.
-//   - invalid_dpop_proof: the token is bound to a key and the request has no valid proof.
+//   - invalid_request: a parameter is missing, malformed or not supported ("actor_token"). Or the
+//     old token is unknown, expired, revoked, without a user, or not for this client. Or the old
+//     token already has three actors, or the client is one of its actors.
+//   - invalid_scope: the request has a scope that is not allowed, or no allowed scope is left.
+//   - invalid_target: the request has a resource that is not allowed, no allowed resource is left,
+//     or the request has the parameter "audience".
+//   - invalid_dpop_proof: the old token is bound to a key and the request has no valid proof.
 //
 // Add returns an error if srv is nil or already has the grant type.
 func Add(srv *server.Server) error {
@@ -108,7 +111,7 @@ func (x *exchanger) exchange(ctx context.Context, r server.TokenRequest) (server
 	return issued, err
 }
 
-// checkRequest checks what needs no query.
+// checkRequest checks the client's type and the parameters, without a query to the store.
 func checkRequest(r server.TokenRequest) error {
 	f := r.Form
 	switch requested := f.Get("requested_token_type"); {
@@ -159,8 +162,8 @@ func (x *exchanger) subject(ctx context.Context, r server.TokenRequest) (storage
 	return a, x.granted(ctx, a)
 }
 
-// granted checks the client that the user granted access, if it is not the token's client, which
-// Lookup checks.
+// granted checks the client to which the user granted access. If the token was never exchanged,
+// this client is the token's client, which Lookup has checked.
 func (x *exchanger) granted(ctx context.Context, a storage.AccessToken) error {
 	if len(a.Actors) == 0 {
 		return nil

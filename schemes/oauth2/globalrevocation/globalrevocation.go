@@ -2,13 +2,13 @@
 // log a user out everywhere (Global Token Revocation,
 // draft-parecki-oauth-global-token-revocation-04).
 //
-// Call [New] after server.New. The server then has one more endpoint, which revokes every credential
-// of an account with one request: sessions, tokens and grants of every scheme, and codes and device
-// requests that are not exchanged yet.
+// Call [New] after server.New. The server then has an additional endpoint. One request to it
+// revokes every credential of an account: the sessions, tokens and grants of every scheme, and
+// codes and device requests that are not exchanged yet.
 //
-// Only a client that an administrator registered can call it, with an access token that it requested
-// for itself (client_credentials) with the scope [Scope]. Give the scope to no other client: whoever
-// has it can log out every account.
+// The caller must be a client that an administrator registered. It sends an access token that it
+// requested for itself (client_credentials), with the scope [Scope]. Do not give the scope to other
+// clients, because a client that has it can log out every account.
 package globalrevocation
 
 import (
@@ -35,26 +35,27 @@ const (
 	DefaultPath = "/oauth2/global-token-revocation"
 )
 
-// ErrNotPossible is the error of an Options function for an account whose credentials cannot be
-// revoked here, for example because another system manages it. The response is 422.
+// ErrNotPossible means that the credentials of an account cannot be revoked here, for example
+// because another system manages the account. Your functions in [Options] can return it. The
+// response is then 422.
 var ErrNotPossible = errors.New("globalrevocation: credentials cannot be revoked here")
 
 // Options configure an [Endpoint]. A nil *Options means all defaults.
 type Options struct {
 	// Path is the path of the endpoint; "" means DefaultPath.
 	Path string
-	// Email returns the subject of the account with an e-mail address, for the format "email". It
-	// MUST consider verified addresses only: otherwise a user who claims another's address decides
-	// who is logged out. It returns storage.ErrNotFound if there is none. Nil rejects the format
-	// with 400.
+	// Email returns the subject of the account that has this e-mail address, for the format
+	// "email". It MUST use verified addresses only. Otherwise a user can enter the address of
+	// another person, and the wrong account is logged out. It returns storage.ErrNotFound if no
+	// account has the address. If Email is nil, the format is rejected with 400.
 	Email func(ctx context.Context, address string) (subject string, err error)
-	// Issuers map the subjects of other issuers, by the issuer's URL, for the format "iss_sub". A
-	// function returns storage.ErrNotFound if the account is unknown. The server's own issuer needs
-	// no function.
+	// Issuers has a function for each other issuer, by the issuer's URL, for the format "iss_sub".
+	// The function returns the subject of the account to which that issuer's "sub" belongs, or
+	// storage.ErrNotFound if there is no such account. The server's own issuer needs no function.
 	Issuers map[string]func(ctx context.Context, sub string) (subject string, err error)
 	// Allow reports whether a client may log out this account, for example because both belong to
-	// the same tenant. It is also called for accounts that do not exist. false is 403. Nil allows
-	// every account.
+	// the same tenant. It is also called for accounts that do not exist. If it returns false, the
+	// response is 403. If Allow is nil, a client may log out every account.
 	Allow func(ctx context.Context, client, subject string) (bool, error)
 	// Others are additional stores whose records are deleted; see storage.LogoutEverywhere.
 	Others []any
@@ -69,9 +70,9 @@ type Endpoint struct {
 	alone  *authn.Middleware
 }
 
-// New adds the endpoint to a server. The argument accounts is the store with the epochs of the
-// accounts, usually the server's store. New returns an error if srv or accounts is nil, or if an
-// option is invalid.
+// New adds the endpoint to srv. The argument accounts is the store that holds the epochs of the
+// accounts, usually the server's store. A nil opts means all defaults. New returns an error if srv
+// or accounts is nil, or if an option is invalid.
 func New(srv *server.Server, accounts storage.Subjects, opts *Options) (*Endpoint, error) {
 	if srv == nil || accounts == nil {
 		return nil, errors.New("globalrevocation: New: srv and accounts are required")
@@ -104,20 +105,22 @@ func New(srv *server.Server, accounts storage.Subjects, opts *Options) (*Endpoin
 	return e, nil
 }
 
-// ServeHTTP implements [http.Handler]. It accepts a POST of JSON, at most 4 KiB, with the member
-// "sub_id" only: a subject identifier (RFC 9493) of the format "opaque" (the account's Subject),
-// "iss_sub", or "email". Mount it outside the chain. Cookies have no effect, and scripts of other
-// origins cannot call it.
+// ServeHTTP implements [http.Handler]. It accepts a POST of JSON, at most 4 KiB, whose only member
+// is "sub_id": a subject identifier (RFC 9493) of the format "opaque" (the account's Subject),
+// "iss_sub", or "email". Mount the endpoint outside the chain. Cookies have no effect, and scripts
+// of other origins cannot call the endpoint.
 //
-// The response is 204 if the credentials are revoked, also if there were none. Errors:
+// The response is 204 if the credentials are revoked, and also if the account had none. Errors:
 //
 //   - 400: the body is malformed, or the format is not supported.
 //   - 401: the access token is missing or invalid.
-//   - 403: the token is a user's, does not have the scope, or the client may not log out the account.
+//   - 403: the token belongs to a user or does not have the scope, or the client may not log out
+//     the account.
 //   - 404: the account is unknown.
 //   - 422: a function returned [ErrNotPossible].
 //   - 429: the client sent more than 1,000 requests in the last hour.
-//   - 503: a store or a function failed. The credentials may be revoked or not; repeat the request.
+//   - 503: a store or a function of [Options] failed. The client cannot know whether the
+//     credentials were revoked, so it should repeat the request.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.alone.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -183,7 +186,8 @@ func (e *Endpoint) revoke(w http.ResponseWriter, r *http.Request, client string)
 	case err != nil:
 		return err
 	}
-	// The stores are cleaned after the change, because a record that cannot be deleted is invalid anyway.
+	// The stores are cleaned after the change, because a record that cannot be deleted is invalid
+	// anyway.
 	out, err := storage.LogoutEverywhere(ctx, recorded{e.users, e.server, client}, subject, append([]any{e.users}, e.opts.Others...)...)
 	if out.Uncleaned != nil {
 		e.log.LogAttrs(ctx, slog.LevelWarn, "revoked credentials not deleted", slog.String("scheme", "oauth2"), slog.String("subject", subject), slog.Any("error", out.Uncleaned))
@@ -203,7 +207,7 @@ func (e *Endpoint) allowed(ctx context.Context, client, subject string) error {
 	return err
 }
 
-// recorded is the store of accounts, whose logouts are events.
+// recorded is the store of accounts. Its BumpEpoch also records the event of the logout.
 type recorded struct {
 	storage.Subjects
 	server *server.Server

@@ -21,8 +21,8 @@ type identifier struct{ format, id, issuer, subject, email string }
 
 var errBody = oauth2.NewError("invalid_request", "The body must be JSON of at most 4 KiB with one member, sub_id: a subject identifier of a supported format.")
 
-// read returns the identifier of a request. It rejects what another parser could read as another
-// account: duplicate and unknown members.
+// read returns the identifier of a request. It rejects duplicate and unknown members, because
+// another parser could find another account in such a body.
 func read(w http.ResponseWriter, r *http.Request) (id identifier, err error) {
 	if kind, _, err := params.MediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return id, errBody.WithCause(errors.New("Content-Type is not application/json"))
@@ -65,7 +65,7 @@ func read(w http.ResponseWriter, r *http.Request) (id identifier, err error) {
 	return id, nil
 }
 
-// members parses an object that must have exactly these members.
+// members parses a JSON object, which must have exactly the members in names.
 func members(raw []byte, names ...string) (jose.Claims, error) {
 	c, err := jose.ParseClaims(raw)
 	if err != nil {
@@ -86,8 +86,8 @@ func members(raw []byte, names ...string) (jose.Claims, error) {
 	return c, nil
 }
 
-// subject returns the account of an identifier, which may not exist. It returns storage.ErrNotFound
-// if there is none.
+// subject returns the subject of an identifier. It returns storage.ErrNotFound if the identifier
+// leads to no subject. It does not check that the account exists.
 func (e *Endpoint) subject(ctx context.Context, id identifier) (string, error) {
 	var of func(context.Context, string) (string, error)
 	name, value := "globalrevocation.Options.Issuers", id.subject

@@ -11,9 +11,9 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// AccessGrant is the access token for which Options.AccessClaims returns claims.
+// AccessGrant describes the access token for which Options.AccessClaims returns claims.
 type AccessGrant struct {
-	// User is the account; zero for a token that a client requested for itself.
+	// User is the account. It is the zero User for a token that a client requested for itself.
 	User storage.User
 	// Client is the client that uses the token.
 	Client           string
@@ -26,17 +26,18 @@ type AccessGrant struct {
 // request, and servers limit the size of headers.
 const maxAccessClaims = 4 << 10
 
-// reservedClaims are the claims that Options.AccessClaims cannot set, in any case: those of access
-// tokens and introspection, and those that verifiers read as a client, as scopes, or as the mark of
-// another kind of token.
+// reservedClaims are the claims that Options.AccessClaims cannot set. Upper and lower case make no
+// difference. They are the claims of access tokens and introspection, and claims that verifiers
+// read as a client, as scopes, or as a sign of another kind of token.
 var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "sid", "ver", "auth_time", "acr", "amr", "cnf", "act", "may_act",
 	"active", "username", "token_type", "token_use", "typ", "azp", "cid", "appid", "scp", "scopes", "authorization_details",
 	"nonce", "at_hash", "c_hash", "s_hash", "events", "refresh_exp",
 }
 
-// accessClaims returns the application's claims for an access token. It calls the application, so it
-// must not run in a transaction. Every error is a server error.
+// accessClaims returns the application's claims for an access token. It calls a function of the
+// application, which can be slow, so the caller must not be in a transaction. Every error is a
+// server error.
 func (s *Server) accessClaims(ctx context.Context, u storage.User, client string, scopes, resource, actors []string) (map[string]any, error) {
 	if s.opts.AccessClaims == nil {
 		return nil, nil

@@ -11,8 +11,9 @@ import (
 // maxACRValues is the maximum number of values of "acr_values" that are used.
 const maxACRValues = 16
 
-// acrValues splits the parameter "acr_values" (OpenID Connect Core, section 3.1.2.1). Values that
-// no class can have are dropped.
+// acrValues splits the parameter "acr_values" (OpenID Connect Core, section 3.1.2.1). It drops
+// values that cannot be the name of an authentication context class, and values beyond
+// maxACRValues.
 func acrValues(text string) (list []string) {
 	for value := range strings.FieldsSeq(text) {
 		if len(list) < maxACRValues && syntax.IsScope(value) && !slices.Contains(list, value) {
@@ -34,9 +35,10 @@ func checkACRValues(list []string, strict bool) error {
 	return nil
 }
 
-// MeetsACR reports whether the login of the user reached one of the classes that the request asks
-// for, or a stronger one of Options.ACRValues. It also returns true if the request asks for none
-// that a login can reach, unless Options.StrictACR is set.
+// MeetsACR reports whether the user's login reached one of the classes that the request requires
+// ("acr_values"), or a class that Options.ACRValues lists as stronger. It also returns true if the
+// request requires no class. If Options.ACRValues contains none of the required classes, it returns
+// true, unless Options.StrictACR is set.
 func (s *Server) MeetsACR(q AuthorizationRequest, u SessionUser) bool {
 	reached := slices.Index(s.opts.ACRValues, u.ACR)
 	asks := s.opts.StrictACR && len(q.ACR) > 0

@@ -23,35 +23,38 @@ type Resolver interface {
 
 // Fetching configures requests to URLs that clients chose: client ID metadata documents
 // (Options.ClientDocuments) and key sets (storage.Client.KeysURI). The server sends such a request
-// over https to public addresses only, so that nobody can use it to reach your own network. It
-// follows no redirect, uses no proxy, and waits at most 5 seconds.
+// over https to public addresses only, so that a client cannot use the server to reach your own
+// network. The server follows no redirect, uses no proxy, and waits at most 5 seconds.
 type Fetching struct {
-	// Addresses are further networks to which such requests may be sent, such as an intranet in
-	// which your clients are. Every client can then make the server send requests there.
+	// Addresses are further networks to which the server may send such requests, for example an
+	// intranet with some of your clients. Every client can then make the server send requests to
+	// these networks.
 	Addresses []netip.Prefix
-	// DNS64 checks an address in 64:ff9b::/96 by the IPv4 address that it contains. Set it if the
-	// server is in an IPv6 network with DNS64 and NAT64.
+	// DNS64 means that an address in 64:ff9b::/96 is allowed if the IPv4 address in it is allowed.
+	// Set DNS64 if the server is in an IPv6 network with DNS64 and NAT64.
 	DNS64 bool
 	// Roots are the trusted certificate authorities; nil means the system's authorities.
 	Roots *x509.CertPool
 	// Resolver resolves names; nil means net.DefaultResolver.
 	Resolver Resolver
 	// InsecureLoopback accepts loopback addresses in Addresses even if the issuer's host is not a
-	// loopback address. Set it only in tests: services on the machine itself often trust every
-	// request.
+	// loopback address. Set it only in tests, because services that listen on a loopback address
+	// often trust every request.
 	InsecureLoopback bool
 }
 
-// urlKind says whose word a URL is. Each kind has limits of its own, so that strangers cannot use up
-// those of clients that work already.
+// urlKind describes who chose a URL. Each kind has its own limits, so that strangers cannot use up
+// the limits of clients that are already in use.
 type urlKind int
 
 const (
-	// strangeURL is a URL that anybody may have invented, or of a client that registered itself.
+	// strangeURL is a URL that anybody may have made up, or the URL of a client that registered
+	// itself.
 	strangeURL urlKind = iota
 	// cachedURL had a valid document when it was last fetched. Anybody can have published it.
 	cachedURL
-	// allowedURL is the ID of a client that a user allowed. Anybody with an account can do that.
+	// allowedURL is the ID of a client that a user allowed. Anybody with an account can allow a
+	// client.
 	allowedURL
 	// registeredURL belongs to a client that an administrator registered.
 	registeredURL
@@ -66,16 +69,17 @@ func (k urlKind) String() string {
 func (k urlKind) byAnybody() bool { return k != registeredURL }
 
 const (
-	// netFetches is how many fetches of a kind the network of a client (IPv4 /24, IPv6 /48) may run
-	// at the same time in this process, unless an administrator registered the URL.
+	// netFetches is the maximum number of fetches of a kind that run at the same time in this
+	// process for one network of clients (IPv4 /24, IPv6 /48). It does not apply to URLs that an
+	// administrator registered.
 	netFetches = 2
-	// hostFetches is how often a host is fetched from per minute, for each kind, and for each network
-	// of clients where anybody can cause the fetch. wideFetches is the limit of all those fetches for
-	// the network of the host: many names can lead to one network.
+	// hostFetches is the maximum number of fetches from a host per minute, for each kind. If
+	// anybody can cause the fetch, each network of clients has its own limit. wideFetches is the
+	// maximum for the network of the host, because many names can lead to one network.
 	hostFetches, wideFetches = 6, 30
 )
 
-// places are how many fetches of each kind run at the same time in this process.
+// places are the maximum numbers of fetches of each kind that run at the same time in this process.
 var places = [...]int{strangeURL: 16, cachedURL: 8, allowedURL: 8, registeredURL: 8}
 
 // workFetch limits fetches that anybody can cause, by the network of the request.
@@ -124,8 +128,9 @@ func isLimited(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusTooManyRequests
 }
 
-// fetch reads a JSON document. from is the client address that causes it; it does not count if an
-// administrator registered the URL. An error with status 429 means that nothing was tried.
+// fetch reads a JSON document. The argument from is the client address that causes the fetch. The
+// fetch is not counted for this address if an administrator registered the URL. An error with
+// status 429 means that no request was sent.
 func (s *Server) fetch(ctx context.Context, uri string, most int, kind urlKind, from netip.Addr) (publicfetch.Document, error) {
 	if err := publicfetch.CheckURL(uri); err != nil { // before it counts
 		return publicfetch.Document{}, err
@@ -139,7 +144,7 @@ func (s *Server) fetch(ctx context.Context, uri string, most int, kind urlKind, 
 	return f.fetcher.Get(ctx, uri, most, func(addresses []netip.Addr) error { return s.admitFetch(ctx, uri, addresses[0], kind, net) })
 }
 
-// admitSource counts a fetch by the client address that causes it.
+// admitSource counts a fetch for the client address from, which causes it.
 func (s *Server) admitSource(ctx context.Context, from netip.Addr) error {
 	if s.opts.Limits == nil {
 		return nil
@@ -147,7 +152,8 @@ func (s *Server) admitSource(ctx context.Context, from netip.Addr) error {
 	return s.admit(ctx, workFetch.name, s.cellsOf(from, workFetch)...)
 }
 
-// admitFetch counts a fetch by its host. net is the network of the client that causes it.
+// admitFetch counts a fetch for its host. The argument net is the network of the client that causes
+// the fetch, and the argument to is an address of the host.
 func (s *Server) admitFetch(ctx context.Context, uri string, to netip.Addr, kind urlKind, net string) error {
 	if s.opts.Limits == nil {
 		return nil
@@ -162,7 +168,7 @@ func (s *Server) admitFetch(ctx context.Context, uri string, to netip.Addr, kind
 	return s.admit(ctx, workFetch.name, cell, wide)
 }
 
-// begin takes a place among the running fetches.
+// begin counts a fetch as running. It returns false if too many fetches are running.
 func (f *fetches) begin(kind urlKind, net string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -236,11 +236,12 @@ func (s *Server) AdmitChange(r *http.Request, c storage.Client) error {
 	return s.admit(r.Context(), workChange.name, s.cells(r, workChange, own)...)
 }
 
-// globalRevocations is how many accounts a client may log out per hour, half of them immediately.
+// globalRevocations is how many accounts a client may log out per hour, at most half of them at
+// once.
 const globalRevocations = 1000
 
-// AdmitGlobalRevocation counts a request of a client that logs out an account everywhere; see package
-// globalrevocation. Above the limit it returns an *oauth2.Error with status 429.
+// AdmitGlobalRevocation counts a request of a client that logs out an account everywhere; see
+// package globalrevocation. Above the limit it returns an *oauth2.Error with status 429.
 func (s *Server) AdmitGlobalRevocation(r *http.Request, client string) error {
 	if s.opts.Limits == nil {
 		return nil
