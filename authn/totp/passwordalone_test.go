@@ -9,7 +9,7 @@ import (
 )
 
 // Who has only the password gets no recovery codes, which would be a second factor, and cannot keep the
-// owner out: after a new password, the owner's attempts count anew.
+// owner out: after a new password, the owner's attempts are counted from zero.
 func TestPasswordAlone_attack_507(t *testing.T) {
 	db := memory.New(nil)
 	w := newWorld(t, db)
