@@ -8,22 +8,23 @@ import (
 )
 
 // Factor is a second factor of an account, such as an authenticator app, a passkey or a recovery
-// code. It stays when the account's credentials are revoked ("log out everywhere", new password),
-// so that these do not turn the second factor off.
+// code. A factor is kept when the account's credentials are revoked ("log out everywhere", new
+// password), so that revocation does not turn the second factor off.
 type Factor struct {
 	// ID is unique in the store and not a secret.
 	ID      string
 	Subject string
-	// Kind is what the factor is, such as "totp". The package that stores it defines it.
+	// Kind is the kind of factor, such as "totp". The package that stores the factor defines the
+	// value.
 	Kind string
-	// Name is the user's name for the factor. It is displayed, never compared.
+	// Name is the user's name for the factor. It is only displayed, never compared.
 	Name string
-	// Secret belongs to the package: for example the encrypted key of an authenticator app, or the
-	// public key of a passkey. At most MaxFactorBytes bytes.
+	// Secret is defined by the package that stores the factor, for example the encrypted key of an
+	// authenticator app, or the public key of a passkey. It has at most MaxFactorBytes bytes.
 	Secret []byte
 	// KeyID is the ID of the master key that encrypts Secret or derives ID; "" means none.
 	KeyID string
-	// Step is a counter that only increases, such as the last used time step of RFC 6238.
+	// Step is a counter that never decreases, such as the last used time step of RFC 6238.
 	Step int64
 	// Confirmed is true after the user has proved that the factor works. A factor that is not
 	// confirmed protects nothing.
@@ -56,7 +57,8 @@ type FactorUse struct {
 	Epoch int64
 	// Step must be greater than the step of the last use.
 	Step int64
-	// Confirm confirms a factor that is not confirmed yet. Without it, such a factor cannot be used.
+	// Confirm confirms a factor that is not confirmed yet. Without it, such a factor cannot be
+	// used.
 	Confirm bool
 	Now     time.Time
 }
@@ -64,19 +66,21 @@ type FactorUse struct {
 // Factors stores second factors.
 type Factors interface {
 	// CreateFactor inserts f, which was never used. It returns ErrStale if the subject is absent or
-	// disabled, or if its epoch is not epoch. It returns ErrLimit if the subject has MaxFactors,
-	// ErrConflict if the ID exists, and ErrInvalid if f.Check rejects f. Errors change nothing.
+	// disabled, or if the subject's epoch differs from the argument epoch. It returns ErrLimit if
+	// the subject already has MaxFactors factors, ErrConflict if the ID exists, and ErrInvalid if
+	// f.Check rejects f. After an error, nothing has changed.
 	CreateFactor(ctx context.Context, f Factor, epoch int64) error
 	// FactorsOf returns the subject's factors of that kind, confirmed or not, the oldest first. The
-	// kind "" means all. An unknown subject has none.
+	// kind "" means all kinds. For an unknown subject it returns no factors and no error.
 	FactorsOf(ctx context.Context, subject, kind string) ([]Factor, error)
-	// UseFactor records a use in one change. It returns ErrStale if the subject is absent or disabled,
-	// or if its epoch is not u.Epoch, and ErrNotFound if the subject has no such factor. It returns
-	// ErrConflict if u.Step was used before or is older than the last use, or if the factor is not
-	// confirmed and u does not confirm it. Of several concurrent calls with one step, one succeeds.
+	// UseFactor records a use in one change. It returns ErrStale if the subject is absent or
+	// disabled, or if the subject's epoch differs from u.Epoch. It returns ErrNotFound if the
+	// subject has no such factor. It returns ErrConflict if u.Step is not greater than the step of
+	// the last use, or if the factor is not confirmed and u.Confirm is false. If several calls with
+	// the same step run at the same time, only one of them succeeds.
 	UseFactor(ctx context.Context, u FactorUse) error
-	// DeleteFactor deletes the subject's factor with that ID. It returns ErrNotFound if there is none,
-	// so of several concurrent calls one succeeds.
+	// DeleteFactor deletes the subject's factor with that ID. It returns ErrNotFound if the subject
+	// has no such factor. So if several calls run at the same time, only one of them succeeds.
 	DeleteFactor(ctx context.Context, subject, id string) error
 	// DeleteFactors deletes the subject's factors of that kind, and returns their number.
 	DeleteFactors(ctx context.Context, subject, kind string) (int, error)

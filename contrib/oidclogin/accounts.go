@@ -13,7 +13,7 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// caller returns the identity of the request's session, whatever Authorization says.
+// caller returns the identity of the request's session. It ignores the Authorization header.
 func (l *Login) caller(r *http.Request) (authn.Identity, error) {
 	id, err := l.sessions.Authenticate(r)
 	switch {
@@ -27,8 +27,8 @@ func (l *Login) caller(r *http.Request) (authn.Identity, error) {
 	return id, login.FirstParty(id)
 }
 
-// recent returns the caller if the session is a recent login. A browser that somebody left open cannot
-// add a way to log in.
+// recent returns the caller if the session is a recent login. So another person who uses a browser
+// that was left logged in cannot add a login to the account.
 func (l *Login) recent(r *http.Request) (authn.Identity, error) {
 	if err := l.fromOwnPage(r); err != nil {
 		return authn.Identity{}, err
@@ -59,7 +59,7 @@ func (l *Login) beginLink(w http.ResponseWriter, r *http.Request, p *provider) e
 }
 
 // finishLink links the user of the ID token to the account of the session that began the flow. The
-// browser must have that session still.
+// browser must still have that session.
 func (l *Login) finishLink(w http.ResponseWriter, r *http.Request, p *provider, f flow, t verified) error {
 	id, err := l.caller(r)
 	if err != nil {
@@ -116,7 +116,8 @@ func (l *Login) links(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// unlink deletes a link. It logs the account out everywhere, but keeps the session of the request.
+// unlink deletes a link and logs the account out everywhere, except from the session of the
+// request.
 func (l *Login) unlink(w http.ResponseWriter, r *http.Request) error {
 	id, err := l.recent(r)
 	if err != nil {

@@ -31,7 +31,8 @@ func failed(cause error) error {
 	return e.WithCause(cause)
 }
 
-// noAccount is the same response for a user without an account and for a disabled account.
+// noAccount returns the response to a user without an account. A disabled account gets the same
+// response, so that it does not reveal whether the account exists.
 func noAccount(cause error) error {
 	e := &authn.Error{Status: http.StatusForbidden, Code: "no_account", Detail: "There is no account for this login. If you have an account, log in to it as before, and then link this provider."}
 	return e.WithCause(cause)
@@ -62,9 +63,9 @@ func (l *Login) complete(w http.ResponseWriter, r *http.Request, p *provider) er
 	if err != nil {
 		return failed(err)
 	}
-	// A response with another state is not for this flow, which stays usable.
+	// A response with another state does not belong to this flow, so the flow stays usable.
 	if subtle.ConstantTimeCompare([]byte(f.State), []byte(v.Get("state"))) != 1 {
-		return failed(errors.New("state is that of another browser, or of an earlier login"))
+		return failed(errors.New("state belongs to another browser or to an earlier login"))
 	}
 	d, err := p.configured(r.Context())
 	if err != nil {
@@ -135,7 +136,8 @@ func (l *Login) exchange(ctx context.Context, p *provider, d *discovered, f flow
 	return out, nil
 }
 
-// withoutBody removes the provider's response from an error, because it can have secrets.
+// withoutBody removes the provider's response from an error, because the response can contain
+// secrets.
 func withoutBody(err error) error {
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) && refused.Response != nil {
@@ -158,7 +160,7 @@ func (t *verified) check(p *provider, f flow, access string, now time.Time) erro
 	}
 	switch {
 	case subtle.ConstantTimeCompare([]byte(t.Nonce), []byte(f.Nonce)) != 1:
-		return errors.New("nonce is that of another login")
+		return errors.New("nonce belongs to another login")
 	case t.Subject == "":
 		return errors.New("no sub")
 	case c.Authorized != nil && *c.Authorized != p.ClientID, c.Authorized == nil && len(t.Audience) > 1:
@@ -227,15 +229,16 @@ func (l *Login) finishLogin(w http.ResponseWriter, r *http.Request, p *provider,
 	return nil
 }
 
-// groupOf returns the group of sessions of a session at a provider. The first part belongs to the
-// provider. Logins without a session there have one group.
+// groupOf returns the group of this application's sessions that began with one session at a
+// provider. The first part of the group identifies the provider. Logins for which the provider sent
+// no session ID ("sid") share one group.
 func groupOf(p *provider, session string) string {
 	return providerGroup(p) + hash("session", p.Issuer, session)
 }
 
 func providerGroup(p *provider) string { return "op-" + hash("provider", p.Issuer) + "-" }
 
-// hash returns 16 characters.
+// hash returns a hash of texts, as 16 characters.
 func hash(texts ...string) string {
 	sum := sha256.New()
 	for _, s := range texts {

@@ -16,11 +16,11 @@ import (
 	"github.com/vestibule-auth/vestibule/keys"
 )
 
-// flowTTL is how long a user can take at the provider.
+// flowTTL is the time that a user has to log in at the provider.
 const flowTTL = 10 * time.Minute
 
-// flow is a login that a browser has begun. The browser holds it in a sealed cookie, one for each
-// provider.
+// flow is a login that a browser has begun. The browser keeps the flow in an encrypted cookie. It
+// has one such cookie for each provider.
 type flow struct {
 	Provider string    `json:"p"`
 	State    string    `json:"s"`
@@ -30,8 +30,8 @@ type flow struct {
 	Until    time.Time `json:"u"`
 	// Fresh is the earliest auth_time that is accepted; zero means any.
 	Fresh time.Time `json:"f"`
-	// Subject, Session and Epoch are those of the session that began to link its account; "" and 0 for
-	// a login.
+	// Subject, Session and Epoch identify the session that began to link its account. For a login
+	// they are "" and 0.
 	Subject string `json:"sub,omitempty"`
 	Session string `json:"sid,omitempty"`
 	Epoch   int64  `json:"e,omitempty"`
@@ -54,7 +54,8 @@ func (l *Login) cookieOf(p *provider) string {
 	return "__Host-" + name
 }
 
-// setCookie sets a cookie that top-level navigation from the provider sends. An empty text deletes it.
+// setCookie sets a cookie that the browser sends when the provider redirects to this application.
+// An empty text deletes the cookie.
 func (l *Login) setCookie(w http.ResponseWriter, name, text string, age time.Duration) {
 	c := &http.Cookie{Name: name, Value: text, Path: "/", MaxAge: int(age / time.Second), Secure: !l.site.IsLoopback(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if text == "" {

@@ -26,16 +26,18 @@ import (
 
 // Config is what a [Login] requires. Every field must be set.
 type Config struct {
-	// Origin is the public origin, such as "https://app.example". Site checks requests to it.
+	// Origin is the public origin of the application, such as "https://app.example". Site checks
+	// that requests come from pages of this origin.
 	Origin string
 	Site   *csrf.Site
-	// Sessions starts the sessions. Its cookie must have SameSite Lax, the default, for links.
+	// Sessions starts the sessions. To link providers, its cookie must have SameSite Lax, which is
+	// the default.
 	Sessions *session.Scheme
-	// Accounts finds the accounts.
+	// Accounts finds the accounts of users.
 	Accounts *link.Directory
-	// Replays records which logins are completed.
+	// Replays records the completed logins, so that a response of a provider is used only once.
 	Replays storage.Replays
-	// Keys seal the cookies of logins that are under way.
+	// Keys encrypt the cookies of logins that are not completed yet.
 	Keys *keys.Ring
 	// Providers are the providers, each with its own Name and Issuer.
 	Providers []Provider
@@ -45,16 +47,18 @@ type Config struct {
 type Options struct {
 	// Path is the beginning of all paths. "" means "/login/with".
 	Path string
-	// Next is the local path to which the browser goes without "next". "" means "/".
+	// Next is the local path to which the browser is redirected if the form has no "next". "" means
+	// "/".
 	Next string
-	// Fresh is the maximum age of a login that may link or unlink providers: 0 means 5 minutes.
+	// Fresh is the maximum age of a login that may link or unlink providers. 0 means 5 minutes.
 	Fresh time.Duration
-	// Rate limits the requests of one client address (IPv4, or IPv6 /64), because a callback makes this
-	// application call the provider. Logout messages do not count. The zero Rate means 30 a minute; throttle.Off turns it off.
+	// Rate limits the requests of one client address (IPv4, or IPv6 /64), because a callback makes
+	// this application call the provider. Logout messages do not count. The zero Rate means 30 per minute; throttle.Off means no
+	// limit.
 	Rate throttle.Rate
 	// LimitStore counts the requests; nil means the memory of the process.
 	LimitStore throttle.Store
-	// Limits are further options of the limits, such as the trusted proxies.
+	// Limits are further options for Rate, such as the trusted proxies.
 	Limits *throttle.Options
 	// Client calls the providers; nil means a default client. Its Timeout limits a call; 0 means 10
 	// seconds. New copies it: redirects are not followed and cookies are not kept.
@@ -84,9 +88,9 @@ type Login struct {
 // maxCalls is the number of callbacks that call providers at the same time.
 const maxCalls = 64
 
-// New returns a Login. It calls no provider yet. opts can be nil. It returns an error if a field of
-// config is missing or invalid, if two providers have the same Name or Issuer, or if an option is
-// invalid.
+// New returns a Login. It does not call the providers: their configuration is read at the first
+// login. opts can be nil. New returns an error if a field of config is missing or invalid, if two
+// providers have the same Name or Issuer, or if an option is invalid.
 func New(config Config, opts *Options) (*Login, error) {
 	l := &Login{
 		site: config.Site, origin: config.Origin, sessions: config.Sessions, accounts: config.Accounts, replays: config.Replays, ring: config.Keys,
@@ -162,16 +166,18 @@ func (o *Options) defaults() (err error) {
 	return nil
 }
 
-// Routes registers the endpoints in mux. Below Options.Path they are, for a provider "company":
+// Routes registers the endpoints in mux. For a provider with the Name "company", the paths below
+// Options.Path are:
 //
-//	POST /company              begins a login; the form field "next" is the local path afterwards, and
-//	                           "fresh" asks the provider for a login within Options.Fresh
+//	POST /company              begins a login; the form field "next" is the local path to visit
+//	                           after the login, and the field "fresh" requires a login at the
+//	                           provider that is not older than Options.Fresh
 //	GET  /company/callback     the redirect URI, to be registered at the provider
 //	POST /company/link         begins to link the account of a recent session
 //	POST /company/backchannel  receives logout messages of the provider
 //	GET  /links                lists the links of the account, as JSON
 //	POST /unlink               deletes the link in the form field "id"
-//	POST /logout               ends the session here and at its provider; see [Login.Logout]
+//	POST /logout               logs the user out here and at the provider
 func (l *Login) Routes(mux *authz.Mux) {
 	// Outside the chain, because an expired session must not prevent a login.
 	page := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
@@ -202,7 +208,7 @@ func (l *Login) responds(h func(http.ResponseWriter, *http.Request) error) http.
 	})
 }
 
-// fromOwnPage rejects a request that did not certainly come from a page of this application.
+// fromOwnPage rejects a request unless it is certain that a page of this application sent it.
 func (l *Login) fromOwnPage(r *http.Request) error {
 	if err := l.site.Check(r); err != nil {
 		return err

@@ -12,11 +12,11 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// viaTTL is how long a browser remembers at which provider its user logged in.
+// viaTTL is the lifetime of the cookie that records at which provider the user logged in.
 const viaTTL = 30 * 24 * time.Hour
 
-// viaCookie is the name of the cookie with the Name of the provider. It decides only which of the
-// configured providers the browser visits at the logout.
+// viaCookie returns the name of the cookie that contains the Name of the provider. The cookie
+// decides only to which of the configured providers the browser is sent at the logout.
 func (l *Login) viaCookie() string {
 	if l.site.IsLoopback() {
 		return "oidclogin-via"
@@ -24,10 +24,10 @@ func (l *Login) viaCookie() string {
 	return "__Host-oidclogin-via"
 }
 
-// logout ends the session, and sends the browser to the end_session_endpoint of the provider at which
-// it logged in (OpenID Connect RP-Initiated Logout 1.0). The provider is told the client and where to
-// return to. It may ask the user, because the request has no id_token_hint: an ID token does not
-// belong into an address.
+// logout ends the session, and sends the browser to the end_session_endpoint of the provider at
+// which the user logged in (OpenID Connect RP-Initiated Logout 1.0). The request contains the
+// client ID and the address to return to. It has no id_token_hint, because an ID token must not be
+// in a URL. Therefore the provider may ask the user to confirm the logout.
 func (l *Login) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := l.fromOwnPage(r); err != nil {
 		return err
@@ -48,8 +48,8 @@ func (l *Login) logout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logoutAt returns the address of the logout at a provider. A provider that does not respond is left
-// out, because the session here has ended.
+// logoutAt returns the URL of the logout at a provider. If the provider does not respond, it
+// returns next, because the user is already logged out here.
 func (l *Login) logoutAt(ctx context.Context, p *provider, next string) string {
 	d, err := p.configured(ctx)
 	if err != nil || d.logout == "" {
@@ -78,8 +78,9 @@ func (k lateKeys) Keys(ctx context.Context, kid string, alg jose.Algorithm) ([]*
 }
 
 // backchannel receives logout messages (OpenID Connect Back-Channel Logout 1.0). A message with "sid"
-// ends the sessions that were begun in that session of the provider, and one without it all sessions
-// that were begun at the provider. A message needs "sub", by which the account is found.
+// ends the user's sessions that began with this session at the provider. A message without "sid"
+// ends all sessions that the user began at the provider. A message must have "sub", because the
+// account is found by it.
 func (l *Login) backchannel(p *provider) (http.Handler, error) {
 	end := func(ctx context.Context, out backchannel.Logout) error {
 		if out.Subject == "" {

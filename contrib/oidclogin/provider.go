@@ -26,31 +26,33 @@ type Provider struct {
 	// Issuer is the provider's identifier, an https URL. Its configuration is read from
 	// /.well-known/openid-configuration below it.
 	Issuer string
-	// ClientID and ClientSecret are those of the registration. A secret is sent with
-	// client_secret_basic. "" means a public client.
+	// ClientID and ClientSecret are the values from the registration at the provider. The secret is
+	// sent with client_secret_basic. The ClientSecret "" means a public client.
 	ClientID, ClientSecret string
-	// SecretInBody sends the secret with client_secret_post.
+	// SecretInBody sends the secret with client_secret_post instead.
 	SecretInBody bool
 	// Scopes are requested in addition to "openid". nil means "profile" and "email".
 	Scopes []string
-	// LoginClaims uses what the provider says about the login: auth_time, amr, and acr as ACR maps it.
-	// Without it, the login counts as long ago, so authz.Fresh, authz.ACR and authz.Factors reject it.
-	// What another provider calls a second factor may not be one here.
+	// LoginClaims uses the provider's claims about the login: auth_time, amr, and acr as mapped by
+	// ACR. If it is false, the time and the methods of the login are unknown, and authz.Fresh,
+	// authz.ACR and authz.Factors reject the login. This is the default, because what another
+	// provider calls a second factor may not be one here.
 	LoginClaims bool
-	// ACR maps authentication context classes of the provider to those of this application. Others are
-	// dropped.
+	// ACR maps authentication context classes of the provider to classes of this application.
+	// Classes that ACR does not contain are dropped.
 	ACR map[string]string
 	// ACRValues are requested with acr_values. The provider can ignore them.
 	ACRValues []string
-	// RequireIss rejects responses without "iss" (RFC 9207). If the provider's configuration says that
-	// it sends "iss", it is always required. Set RequireIss if you know that the provider sends it.
+	// RequireIss rejects responses without "iss" (RFC 9207). Set RequireIss if you know that the
+	// provider sends "iss". If the provider's configuration says so, "iss" is always required.
 	RequireIss bool
 }
 
 // maxBody is the largest response of a provider, in bytes.
 const maxBody = 1 << 20
 
-// retryAfter is how long a failed request for the provider's configuration is not repeated.
+// retryAfter is the time for which a failed request for the provider's configuration is not
+// repeated.
 const retryAfter = 5 * time.Second
 
 // provider is a Provider with its configuration, which is read at the first use.
@@ -124,8 +126,8 @@ func clientOf(c *http.Client) *http.Client {
 	return &copied
 }
 
-// configured returns the configuration. One call reads it, and others wait. An error is an
-// *authn.Unavailable.
+// configured returns the configuration. At the first use, one call reads the configuration, and
+// concurrent calls wait for it. Every error is an *authn.Unavailable.
 func (p *provider) configured(ctx context.Context) (*discovered, error) {
 	if d, err := p.known(); d != nil || err != nil {
 		return d, err
@@ -139,7 +141,7 @@ func (p *provider) configured(ctx context.Context) (*discovered, error) {
 	if d, err := p.known(); d != nil || err != nil {
 		return d, err
 	}
-	// A visitor that leaves does not stop it, because others wait for it.
+	// A visitor that disconnects does not stop the request, because others wait for its result.
 	d, err := p.discover(oidc.ClientContext(context.WithoutCancel(ctx), p.client))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,7 +162,7 @@ func (p *provider) known() (*discovered, error) {
 	return p.found, nil
 }
 
-// unavailable reports a provider that does not respond as it should.
+// unavailable returns the error for a provider that does not respond, or responds incorrectly.
 func unavailable(err error) error {
 	return &authn.Unavailable{Reason: "openid provider unavailable", RetryAfter: retryAfter, Cause: err}
 }
@@ -225,8 +227,8 @@ func (p *provider) discover(ctx context.Context) (*discovered, error) {
 	return d, nil
 }
 
-// signatures verifies ID tokens with the strict decoder of package jose, which reports a provider that
-// does not respond as another error than an invalid signature.
+// signatures verifies ID tokens with the strict decoder of package jose. This decoder returns
+// different errors for an invalid signature and for a provider that does not respond.
 type signatures struct{ keys jose.KeySource }
 
 // VerifySignature implements oidc.KeySet.
@@ -248,6 +250,6 @@ func (s signatures) VerifySignature(ctx context.Context, token string) ([]byte, 
 	}
 }
 
-// faultKey is the key of a *error in the context of a verification, for keys that could not be read.
-// The verifier of go-oidc returns only the text of an error.
+// faultKey is the context key of a *error. VerifySignature stores the error there if the provider's
+// keys could not be read, because the verifier of go-oidc returns only the text of an error.
 type faultKey struct{}

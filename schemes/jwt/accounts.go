@@ -9,22 +9,23 @@ import (
 	"github.com/vestibule-auth/vestibule/storage"
 )
 
-// Accounts finds the accounts of another issuer's users. A *link.Directory of package authn/link is
-// one.
+// Accounts finds the accounts of another issuer's users. The type *link.Directory of package
+// authn/link implements it.
 type Accounts interface {
-	// AccountOf returns the account of a user of the issuer, with its current epoch. If
-	// VerifierOptions.SubjectClaim names another claim than "sub", the issuer is followed by "#" and
-	// the claim, such as "https://login.example#oid". claims decodes
-	// another claim of the verified token. [storage.ErrNotFound], [storage.ErrConflict],
-	// [storage.ErrStale] and [storage.ErrLimit] mean that the user has no account. If AccountOf
-	// returns an [*authn.Error], the request is rejected with it. Any other error is answered with 503.
+	// AccountOf returns the account of the issuer's user, with the current epoch of the account.
+	// If VerifierOptions.SubjectClaim names another claim than "sub", the issuer is followed by "#" and
+	// the claim, such as "https://login.example#oid".
+	// The function claims decodes another claim of the verified token. [storage.ErrNotFound],
+	// [storage.ErrConflict], [storage.ErrStale] and [storage.ErrLimit] mean that the user has no
+	// account. If AccountOf returns an [*authn.Error], the client gets this error. Any other error
+	// is answered with 503.
 	AccountOf(ctx context.Context, issuer, subject string, claims func(name string, v any) error) (storage.User, error)
-	// Permissions returns the store of the accounts' permissions, or nil.
+	// Permissions returns the store of the accounts' permissions, or nil if there is none.
 	Permissions() storage.Permissions
 	storage.AccountSource
 }
 
-// checkAccounts checks the options that Accounts excludes.
+// checkAccounts returns an error if Accounts is combined with an option that contradicts it.
 func (o *VerifierOptions) checkAccounts() error {
 	if o.Accounts != nil && (o.OwnIssuer || o.User != nil || len(o.Roles) > 0) {
 		return mistake("Accounts cannot be combined with OwnIssuer, User and Roles (the account and its roles are those of this application)")
@@ -72,14 +73,15 @@ func (v *Verifier) linkIssuer(issuer string) string {
 	return issuer
 }
 
-// since reports whether a token was certainly issued after the account got its epoch. An epoch is not
-// before the time at which it was set. The issuer's clock can be ahead by the leeway, and "iat" is
-// rounded down to seconds.
+// since reports whether it is certain that a token was issued after the account got its epoch. The
+// value of an epoch is never earlier than the time at which the epoch was set. The issuer's clock
+// can be ahead by the leeway, and "iat" is rounded down to seconds.
 func since(a *Access, epoch int64, leeway time.Duration) bool {
 	return epoch == 0 || a.Issued.After(time.UnixMicro(epoch).Add(leeway))
 }
 
-// issuedAt rejects a token without "iat" if it must be compared with the account's epoch.
+// issuedAt rejects a token without "iat" if the verifier must compare "iat" with the account's
+// epoch.
 func (v *Verifier) issuedAt(a *Access) error {
 	if v.opts.Accounts != nil && a.Issued.IsZero() {
 		return claimError("iat", errors.New("missing, so it is unknown whether the account was logged out since"))

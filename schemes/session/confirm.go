@@ -17,17 +17,17 @@ import (
 )
 
 // Reauthenticate records that the user of the request's session has just proved their identity
-// again. The session gets the current time as its time of login, the ACR and AMR of login, and a
-// new cookie; the old cookie becomes invalid. Data, absolute timeout and the remembered login of
-// the browser stay as they are, so a session that is restored from the remembered login has the
-// time and methods of the first login again. Use it in handlers with their own form;
-// [Scheme.ConfirmForm] is a complete page.
+// again. Use it in handlers with their own form; [Scheme.ConfirmForm] is a complete page. Before
+// the call, check the origin of the request with [csrf.Site].Check.
 //
-// Before the call, check where the request comes from ([csrf.Site].Check).
+// The time of login of the session becomes the current time, and its ACR and AMR become those of
+// the argument login. The session gets a new cookie, and the old cookie becomes invalid. The data,
+// the absolute timeout and the browser's remembered login do not change. So if a session is later
+// restored from the remembered login, it has the time and the methods of the first login again.
 //
-// The error is an [*authn.Error] with status 401 if there is no session of a user, or if the
-// session was deleted at the same time, and with status 403 if login is of another account. Other
-// errors come from the store. After an error, the session is unchanged.
+// The error is an [*authn.Error] with status 401 if the request has no session of a user, or if the
+// session was deleted at the same time. The status is 403 if the argument login belongs to another
+// account. Other errors come from the store. After an error, the session is unchanged.
 func (s *Scheme) Reauthenticate(w http.ResponseWriter, r *http.Request, login authn.Login) error {
 	old, err := s.loggedIn(r)
 	if err != nil {
@@ -43,14 +43,14 @@ func (s *Scheme) Reauthenticate(w http.ResponseWriter, r *http.Request, login au
 
 // Confirm contains the values for a page that asks for the password again.
 type Confirm struct {
-	// Next is the path to which the page redirects: the value of a hidden field "next".
+	// Next is the path to which the page redirects. It is the value of a hidden field "next".
 	Next string
-	// Username is the name of the logged-in user: the value of a hidden field, which password managers
-	// need. What the browser sends in it is ignored.
+	// Username is the name of the logged-in user. It is the value of a hidden field for password
+	// managers. The value that the browser sends in this field is ignored.
 	Username string
 	// Error is the message for the user, or "" on the first attempt.
 	Error string
-	// Invalid reports that the password is missing or wrong. It is false on the first attempt, and if
+	// Invalid is true if the password is missing or wrong. It is false on the first attempt, and if
 	// Error reports too many attempts.
 	Invalid bool
 	// UsernameField and PasswordField are the names of the fields; see Options.Login.
@@ -65,23 +65,24 @@ type ConfirmOptions struct {
 	// Login is the path of the login page, to which visitors without a session are redirected. ""
 	// means that they get a 401.
 	Login string
-	// SecondFactor asks for the second factor after the password; see [FormOptions]. The session then
-	// becomes a new one with the data of the old one.
+	// SecondFactor asks for the second factor after the password; see [FormOptions]. If it returns
+	// a page, a new session with the data of the old session replaces the old session after that
+	// step.
 	SecondFactor SecondFactor
-	// Render writes the page after status and headers were set. The page must have a form that sends
-	// name, password and "next" to its own URL with POST. The page is sent after Render returns. If it
-	// panics, the response is 500. nil means a plain page.
+	// Render writes the page after the status and the headers were set. The page must have a form
+	// that sends name, password and "next" to its own URL with POST. The page is sent after Render
+	// returns. If Render panics, the response is 500. nil means a plain page.
 	Render func(w http.ResponseWriter, r *http.Request, c Confirm)
 }
 
 // ConfirmForm returns the page on which logged-in users confirm their password before a sensitive
-// action, such as the login page of routes with authz.Fresh. GET shows a form. POST checks the
-// password of the account that is logged in, calls [Scheme.Reauthenticate], and redirects the
-// browser (303) to the path in "next", if that is a path of this origin (see [SafeNext]). Route
-// both methods to it, without the chain. It panics if pw is nil.
+// action. Use it, for example, as the login page of routes with authz.Fresh. GET shows a form. POST
+// checks the password of the account that is logged in, calls [Scheme.Reauthenticate], and
+// redirects the browser (303) to the path in "next", if that is a path of this origin (see
+// [SafeNext]). Mount the page for both methods, without the chain. ConfirmForm panics if pw is nil.
 //
-// Attempts count like logins, with the limiter of pw. A wrong password shows the form again, and
-// the session stays as it was. Other errors are answered as by [Scheme.LoginForm].
+// Attempts count against the limits for logins of pw. A wrong password shows the form again and
+// does not change the session. Other errors get the same responses as in [Scheme.LoginForm].
 func (s *Scheme) ConfirmForm(pw authn.PasswordChecker, opts *ConfirmOptions) http.Handler {
 	var o ConfirmOptions
 	if opts != nil {
@@ -108,7 +109,7 @@ func (s *Scheme) ConfirmForm(pw authn.PasswordChecker, opts *ConfirmOptions) htt
 	return authn.Page("", c)
 }
 
-// ofSession checks the password of the account in the context, whatever name the form contains.
+// ofSession checks the password of the account in the context. It ignores the name in the form.
 type ofSession struct{ authn.PasswordChecker }
 
 type confirmedName struct{}

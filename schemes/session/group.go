@@ -13,16 +13,18 @@ import (
 )
 
 const (
-	// groupMark separates a group from the random part of a session ID, which cannot contain it.
+	// groupMark separates the group from the random part of a session ID. The random part cannot
+	// contain this character.
 	groupMark = "~"
 	maxGroup  = 64
 	// groupPage is the number of sessions that EndGroup reads.
 	groupPage = 1000
 )
 
-// StartIn is [Scheme.Start] for a session of a group, which [Scheme.EndGroup] can end later. Use it if
-// sessions of a user have a common cause, such as one session at an OpenID provider. The session's ID
-// begins with the group, so the user can see it. group has 1 to 64 letters, digits, '-' and '_'.
+// StartIn is like [Scheme.Start], and adds the session to a group, which [Scheme.EndGroup] can end
+// later. Use it if several sessions of a user have a common cause, such as one session at an OpenID
+// provider. The session's ID begins with the group, so the user can see the group. The argument
+// group has 1 to 64 letters, digits, '-' and '_'.
 func (s *Scheme) StartIn(w http.ResponseWriter, r *http.Request, login authn.Login, group string) error {
 	if !validGroup(group) {
 		return fmt.Errorf("session: StartIn: invalid group of %d bytes (1 to %d letters, digits, - and _)", len(group), maxGroup)
@@ -49,8 +51,9 @@ func validGroup(group string) bool {
 	})
 }
 
-// EndGroup deletes the user's sessions whose group begins with prefix, and returns their number. The
-// prefix "" is an error. It reads the 1,000 most recently used sessions.
+// EndGroup deletes the user's sessions whose group begins with prefix, and returns their number.
+// The prefix "" is an error. EndGroup checks only the 1,000 most recently used sessions of the
+// user.
 func (s *Scheme) EndGroup(ctx context.Context, subject, prefix string) (n int, err error) {
 	if !validGroup(prefix) {
 		return 0, errors.New("session: EndGroup: invalid prefix")

@@ -9,11 +9,12 @@ import (
 	"github.com/vestibule-auth/vestibule/authn/login"
 )
 
-// SecondFactor asks for a second factor after the password; see [FormOptions]. next is the path to
-// which the login leads, and remember reports that the user wants to stay logged in.
+// SecondFactor asks for a second factor after the password; see [FormOptions]. The argument next is
+// the path to which the browser is redirected after the login. The argument remember is true if the
+// user wants to stay logged in.
 type SecondFactor func(r *http.Request, login authn.Login, next string, remember bool) (page http.Handler, err error)
 
-// before returns k with the second factor in front of new sessions.
+// before returns a keeper that asks for the second factor before it starts a session with k.
 func (f SecondFactor) before(k keeper, fallback string) keeper {
 	if f == nil {
 		return k
@@ -38,14 +39,14 @@ func withStep(r *http.Request) (*http.Request, *step) {
 	return r.WithContext(context.WithValue(r.Context(), stepKey{}, s)), s
 }
 
-// askSecond returns login.ErrContinued if the login needs a second factor. more has the fields
-// "remember" and "next".
-func askSecond(k keeper, r *http.Request, l authn.Login, more []string) error {
+// askSecond returns login.ErrContinued if the login needs a second factor. The argument fields has
+// the values of the form fields "remember" and "next".
+func askSecond(k keeper, r *http.Request, l authn.Login, fields []string) error {
 	two, ok := k.(twoSteps)
 	if !ok {
 		return nil
 	}
-	return two.second.ask(r, l, SafeNext(more[1], two.fallback), more[0] != "")
+	return two.second.ask(r, l, SafeNext(fields[1], two.fallback), fields[0] != "")
 }
 
 // ask calls the function. It returns login.ErrContinued if the function returned a page.
