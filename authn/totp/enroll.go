@@ -94,16 +94,22 @@ func (t *TOTP) Enroll(ctx context.Context, id authn.Identity, epoch int64, name 
 		return Enrollment{}, err
 	}
 	err = t.store.InTx(ctx, func(ctx context.Context) error {
-		switch on, err := t.Enabled(ctx, id.Subject); {
-		case err != nil:
-			return err
-		case on:
-			return ErrEnrolled
-		}
-		if _, err := t.store.DeleteFactors(ctx, id.Subject, kindApp); err != nil {
+		// First, because it locks the account: no factor is confirmed after the list was read.
+		if err := t.store.CreateFactor(ctx, f, epoch); err != nil {
 			return err
 		}
-		return t.store.CreateFactor(ctx, f, epoch)
+		list, err := t.store.FactorsOf(ctx, id.Subject, kindApp)
+		for _, old := range list {
+			switch {
+			case err != nil:
+				return err
+			case old.Confirmed:
+				return ErrEnrolled
+			case old.ID != f.ID:
+				err = t.store.DeleteFactor(ctx, id.Subject, old.ID)
+			}
+		}
+		return err
 	})
 	if err != nil {
 		return Enrollment{}, err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/vestibule-auth/vestibule/keys"
 	"github.com/vestibule-auth/vestibule/storage"
@@ -50,7 +51,17 @@ func (t *TOTP) open(f storage.Factor) ([]byte, error) {
 	return secret, nil
 }
 
-func bound(f *storage.Factor) []byte { return []byte(kindApp + "\x00" + f.Subject + "\x00" + f.ID) }
+func bound(f *storage.Factor) []byte {
+	return []byte(kindApp + "\x00" + local(f.Subject) + "\x00" + f.ID)
+}
+
+// local returns a subject without its name space, which can be added later (gormstore.Store.NameSpace).
+func local(subject string) string {
+	if space, id, ok := strings.Cut(subject, ":"); ok && storage.CheckSpace(space) == nil {
+		return id
+	}
+	return subject
+}
 
 func newAEAD(key keys.Key) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key[:])
@@ -71,6 +82,6 @@ func mac(key keys.Key, purpose, subject, text string) (sum storage.MAC) {
 
 // recoveryID is the ID of the factor for a recovery code.
 func recoveryID(key keys.Key, subject, code string) string {
-	sum := mac(key, "recovery", subject, code)
+	sum := mac(key, "recovery", local(subject), code)
 	return "recovery-" + hex.EncodeToString(sum[:])
 }

@@ -43,8 +43,9 @@ const (
 //   - "requested_token_type": optional, [TokenType] too.
 //   - "scope": some scopes of the old token. Without this parameter, the new token has all scopes
 //     that the old token and the client have in common.
-//   - "resource": one resource that is allowed for the client. Without this parameter, the new
-//     token is for those resources of the old token that are allowed for the client.
+//   - "resource": one resource that is allowed for the client and, for the token's own client, for
+//     the token. Without this parameter, the new token is for those resources of the old token that
+//     are allowed for the client.
 //
 // The client must be confidential. The old token must have been issued to this client, or be for a
 // resource that the client serves (storage.Client.Serves). A client that may request tokens for a
@@ -92,6 +93,11 @@ func (x *exchanger) exchange(ctx context.Context, r server.TokenRequest) (server
 	scopes, resource, err := r.Narrow(a.Scopes, a.Resource)
 	if err != nil {
 		return none, err
+	}
+	// A client that calls another API for the user needs the user's consent. Only an API that received
+	// the token may call further.
+	if a.Client == r.Client.ID && slices.ContainsFunc(resource, func(uri string) bool { return !slices.Contains(a.Resource, uri) }) {
+		return none, oauth2.NewError("invalid_target", "The user did not allow this resource.")
 	}
 	if err := x.server.Scheme().Used(ctx, &a); err != nil { // the resource server received it from the client
 		return none, err

@@ -177,3 +177,21 @@ func TestAdd(t *testing.T) {
 		}
 	}
 }
+
+// The user allowed a client to use one API. The client must not get a token for another one without
+// the user's consent, although its record may name that API.
+func TestOwnClientKeepsToTheGrant_attack_509(t *testing.T) {
+	w := newWorld(t, memory.New(nil), false)
+	c, err := w.DB.ClientByID(t.Context(), "last")
+	oauthtest.Must(t, err)
+	c.Serves, c.Resources, c.RedirectURIs = nil, []string{billing}, []string{oauthtest.Redirect}
+	c.Grants = []string{oauth2.AuthorizationCode, oauth2.RefreshToken, oauth2.TokenExchange}
+	oauthtest.Must(t, w.DB.UpdateClient(t.Context(), c))
+	token := w.Exchange("last", w.Code("last", nil)).Access
+	if r := exchanges(w, "last", token, "resource", billing); r.Status != 400 || r.Error != "invalid_target" {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	if r := exchanges(w, "last", token); r.Status != 200 {
+		t.Errorf("narrowing its own token: %d %s", r.Status, r.Body)
+	}
+}
