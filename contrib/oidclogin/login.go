@@ -58,7 +58,8 @@ type Options struct {
 	Rate throttle.Rate
 	// LimitStore counts the requests; nil means the memory of the process.
 	LimitStore throttle.Store
-	// Limits are further options for Rate, such as the trusted proxies.
+	// Limits are further options for Rate. Behind a reverse proxy, set its Proxies: without them, all
+	// visitors have the address of the proxy and share one limit.
 	Limits *throttle.Options
 	// Client calls the providers; nil means a default client. Its Timeout limits a call; 0 means 10
 	// seconds. New copies it: redirects are not followed and cookies are not kept.
