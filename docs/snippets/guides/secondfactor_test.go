@@ -85,7 +85,7 @@ func TestSecondFactor(t *testing.T) {
 	if w.Code != 303 || w.Header().Get("Location") != "/vault" || ask("GET", "/vault").Code != 204 {
 		t.Errorf("with both factors: %d %s", w.Code, w.Body)
 	}
-	if w := ask("POST", "/token", password...); w.Code != 401 || !strings.Contains(w.Body.String(), "second_factor_required") {
+	if w := ask("POST", "/token", password...); w.Code != 401 || !strings.Contains(w.Body.String(), "requires a second factor") {
 		t.Errorf("a device token for the password: %d %s", w.Code, w.Body)
 	}
 	if w := ask("DELETE", "/factor"); w.Code != 200 {
