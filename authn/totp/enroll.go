@@ -99,17 +99,21 @@ func (t *TOTP) Enroll(ctx context.Context, id authn.Identity, epoch int64, name 
 			return err
 		}
 		list, err := t.store.FactorsOf(ctx, id.Subject, kindApp)
+		if err != nil {
+			return err
+		}
 		for _, old := range list {
-			switch {
-			case err != nil:
-				return err
-			case old.Confirmed:
+			if old.Confirmed {
 				return ErrEnrolled
-			case old.ID != f.ID:
-				err = t.store.DeleteFactor(ctx, id.Subject, old.ID)
+			}
+			if old.ID == f.ID {
+				continue
+			}
+			if err := t.store.DeleteFactor(ctx, id.Subject, old.ID); err != nil {
+				return err
 			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return Enrollment{}, err

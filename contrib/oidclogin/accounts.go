@@ -130,7 +130,7 @@ func (l *Login) unlink(w http.ResponseWriter, r *http.Request) error {
 			return authn.Login{}, err
 		}
 		epoch, err := l.accounts.Epoch(r.Context(), id.Subject)
-		return authn.Login{Subject: id.Subject, Epoch: epoch, AuthTime: id.AuthTime}, err
+		return authn.Login{Subject: id.Subject, Epoch: epoch, AuthTime: id.AuthTime, ACR: id.ACR, AMR: id.AMR}, err
 	})
 	if errors.Is(err, storage.ErrNotFound) {
 		return &authn.Error{Status: http.StatusNotFound, Code: "not_found", Detail: "There is no such link."}

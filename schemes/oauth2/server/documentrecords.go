@@ -120,20 +120,6 @@ func (s *Server) updateFromDocument(ctx context.Context, next storage.Client) (c
 	return c, err
 }
 
-// checkBeforeDocument checks the parameters of a request whose client may have a document, unless an
-// administrator registered the client under that URL. The document's rules do not hold for such a
-// client.
-func (s *Server) checkBeforeDocument(ctx context.Context, id string, v url.Values) error {
-	c, err := s.store.ClientByID(ctx, id)
-	switch {
-	case err == nil && !c.FromDocument():
-		return nil
-	case err != nil && !errors.Is(err, storage.ErrNotFound):
-		return err
-	}
-	return s.checkAlone(v)
-}
-
 // checkAlone checks the parameters of a request that need no client, before a document is fetched
 // for it.
 func (s *Server) checkAlone(v url.Values) error {

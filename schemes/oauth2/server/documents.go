@@ -111,9 +111,9 @@ var errDocument = oauth2.OnPage(oauth2.NewError("invalid_client", "The client is
 
 // clientOfRequest returns the client of an authorization request. If it has no record, the result
 // is the client and its document. had is the document that the stored request holds; nil without
-// one. A disabled client is returned, too. If there is no client, the error is storage.ErrNotFound
+// one. check, if it is not nil, checks the rest of the request before a document is read for it. A disabled client is returned, too. If there is no client, the error is storage.ErrNotFound
 // or an *oauth2.Error for a page. Any other error is a server error.
-func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr, had *documentClient) (storage.Client, []byte, error) {
+func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr, had *documentClient, check func() error) (storage.Client, []byte, error) {
 	c, err := s.store.ClientByID(ctx, id)
 	c = s.withinOptions(c)
 	recorded := err == nil
@@ -124,6 +124,11 @@ func (s *Server) clientOfRequest(ctx context.Context, id string, from netip.Addr
 		return c, nil, nil
 	case !s.isDocument(id):
 		return c, nil, storage.ErrNotFound
+	}
+	if check != nil {
+		if err := check(); err != nil {
+			return c, nil, err
+		}
 	}
 	known, kind, has := documentClient{client: c}, allowedURL, true
 	if !recorded {

@@ -36,12 +36,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (string, error) {
 	}
 	q := AuthorizationRequest{MaxAge: -1}
 	c, err := s.authenticate(r, f, func(ctx context.Context, id string) (storage.Client, error) {
-		if s.isDocument(id) {
-			if err := s.checkBeforeDocument(ctx, id, f.Values); err != nil {
-				return storage.Client{}, err
-			}
-		}
-		c, body, err := s.clientOfRequest(ctx, id, s.opts.Proxies.ClientAddr(r), nil)
+		c, body, err := s.clientOfRequest(ctx, id, s.opts.Proxies.ClientAddr(r), nil, func() error { return s.checkAlone(f.Values) })
 		q.withDocument(c, body)
 		return c, err
 	})

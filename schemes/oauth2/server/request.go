@@ -94,16 +94,11 @@ func (s *Server) ParseRequest(r *http.Request, v url.Values) (AuthorizationReque
 	ctx, from := r.Context(), s.opts.Proxies.ClientAddr(r)
 	id, uri := v.Get("client_id"), v.Get("request_uri")
 	pushed := strings.HasPrefix(uri, requestURI)
-	if s.isDocument(id) {
-		if pushed { // the request can hold the document
-			q.Client = id
-			return s.pushedRequest(ctx, q, uri, from)
-		}
-		if err := s.checkBeforeDocument(ctx, id, v); err != nil {
-			return q, err
-		}
+	if pushed && s.isDocument(id) { // the request can hold the document
+		q.Client = id
+		return s.pushedRequest(ctx, q, uri, from)
 	}
-	c, body, err := s.clientOfRequest(ctx, id, from, nil)
+	c, body, err := s.clientOfRequest(ctx, id, from, nil, func() error { return s.checkAlone(v) })
 	switch {
 	case errors.Is(err, storage.ErrNotFound), err == nil && c.Disabled:
 		return q, errNoClient

@@ -38,7 +38,7 @@ func (s *Server) pushedRequest(ctx context.Context, q AuthorizationRequest, uri 
 		return was, unknown
 	}
 	if was.Registered.ID == "" { // a client with a document
-		c, body, err := s.clientOfRequest(ctx, q.Client, from, s.documentOf(q))
+		c, body, err := s.clientOfRequest(ctx, q.Client, from, s.documentOf(q), nil)
 		switch {
 		case errors.Is(err, storage.ErrNotFound), err == nil && c.Disabled:
 			return was, errNoClient
@@ -74,7 +74,7 @@ func (s *Server) ContinueRequest(ctx context.Context, client string, data []byte
 	if client == "" { // it had no record
 		client = q.Client
 	}
-	c, body, err := s.clientOfRequest(ctx, client, storage.ClientAddr(ctx), s.documentOf(q))
+	c, body, err := s.clientOfRequest(ctx, client, storage.ClientAddr(ctx), s.documentOf(q), nil)
 	if err == nil {
 		q.withDocument(c, body)
 	}
